@@ -1,0 +1,1 @@
+"""Septet: deep learning in Python, whole."""

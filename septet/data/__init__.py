@@ -1,0 +1,1 @@
+"""Sources, splitting, accounting and sample data: arrays and files, no models."""

@@ -1,0 +1,1 @@
+"""State, program, feeds, loop, lowering: knows no field and no file format."""

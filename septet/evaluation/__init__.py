@@ -1,0 +1,1 @@
+"""Scores with intervals and the pictures of them, shared by the fields."""

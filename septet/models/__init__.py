@@ -1,0 +1,1 @@
+"""Architectures, one family a file: plain Keras builders with explicit, ranged arguments."""

@@ -1,0 +1,57 @@
+"""The tables of what Septet knows: name -> "module:object", resolved on first use."""
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from septet.errors import InputError
+
+TASKS: Mapping[str, str] = {
+    "image-classification": "septet.vision.classification:ImageClassification",
+    "tabular-classification": "septet.tables.classification:TabularClassification",
+    "tabular-regression": "septet.tables.regression:TabularRegression",
+}
+
+ARCHITECTURES: Mapping[str, str] = {
+    "cnn": "septet.models.convolutional:cnn",
+    "resnet": "septet.models.convolutional:resnet",
+    "tabular": "septet.models.dense:tabular",
+}
+
+SAMPLES: Mapping[str, str] = {
+    "breast-cancer": "septet.data.samples:BREAST_CANCER",
+    "diabetes": "septet.data.samples:DIABETES",
+    "fashion-mnist": "septet.data.samples:FASHION_MNIST",
+    "fashion-sample": "septet.data.samples:FASHION_SAMPLE",
+}
+
+
+def resolve(table: Mapping[str, str], kind: str, name: str) -> Any:
+    """The object that `table` lists under `name`.
+
+    Raises:
+        InputError: `name` is not in the table; the message lists the names.
+    """
+    if name not in table:
+        near = difflib.get_close_matches(name, table, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        known = ", ".join(sorted(table))
+        raise InputError(f"Unknown {kind} '{name}'.{hint} Known: {known}.")
+    module, _, attribute = table[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def task(name: str) -> Any:
+    """A new instance of the task called `name`."""
+    return resolve(TASKS, "task", name)()
+
+
+def architecture(name: str) -> Any:
+    """The function that builds the architecture called `name` as a `keras.Model`."""
+    return resolve(ARCHITECTURES, "architecture", name)
+
+
+def sample(name: str) -> Any:
+    """The sample data set called `name`."""
+    return resolve(SAMPLES, "sample", name)

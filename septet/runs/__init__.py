@@ -1,0 +1,1 @@
+"""Run folder, durable commit, checkpoints, index, receipt, model folder, report."""

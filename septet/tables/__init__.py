@@ -1,0 +1,1 @@
+"""Tables: reading, checking and learning from rows and columns."""

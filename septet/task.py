@@ -1,0 +1,102 @@
+"""What a task is: the one interface between the fields and everything else.
+
+A task knows how its data looks on disk, how examples become arrays, which network, loss
+and metrics serve it, how outputs become answers and how to draw them. It does not know
+how training, runs or model folders work.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from septet.config import DataOptions, ModelOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from pydantic import BaseModel
+
+    from septet.data.dataset import Dataset, Split
+
+Prepared = dict[str, Any]
+Arrays = dict[str, "np.ndarray"]
+
+
+class Task(ABC):
+    """One kind of problem. Stateless: everything learned from data is in `Prepared`."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    data_options: ClassVar[type[DataOptions]]
+    model_options: ClassVar[type[ModelOptions]]
+    prepared_type: ClassVar[type["BaseModel"]]
+    """Closed schema (every field ranged) that `Prepared` from a model folder must pass."""
+    training_defaults: ClassVar[Mapping[str, Any]] = {}
+    """What differs from the defaults of `TrainingOptions`."""
+    monitor: ClassVar[tuple[str, str]]
+    """The validated quantity that decides which epoch is best, and "min" or "max"."""
+    loss: ClassVar[str]
+    """A key of `septet.engine.losses`: "softmax" (integer labels) or "squared"."""
+
+    @abstractmethod
+    def read(self, source: Path, options: Any, seed: int) -> "Dataset":
+        """Read, check and split the data at `source`; never raises for single bad examples.
+
+        Raises:
+            DataError: `source` as a whole cannot be understood.
+        """
+
+    @abstractmethod
+    def prepare(self, dataset: "Dataset", options: Any) -> Prepared:
+        """What must be learned from the training split before arrays can be made.
+
+        Plain JSON values only; it is shipped in the model folder and so is everything
+        that `encode`, `arrays` and `answer` need.
+        """
+
+    @abstractmethod
+    def arrays(self, split: "Split", prepared: Prepared) -> tuple[Arrays, "np.ndarray"]:
+        """Inputs (by the network's input names) and targets of a split, ready to train on."""
+
+    @abstractmethod
+    def encode(self, inputs: Sequence[Any], prepared: Prepared) -> Arrays:
+        """Raw inputs of a user (paths, rows, pictures, arrays) as the network's inputs.
+
+        Raises:
+            DataError: An input cannot be understood; names which.
+        """
+
+    @abstractmethod
+    def architecture(self, prepared: Prepared, options: Any) -> tuple[str, dict[str, Any]]:
+        """Name in `registry.ARCHITECTURES` and its arguments (plain JSON values)."""
+
+    def augment(self, prepared: Prepared, options: Any) -> Callable[[Any, Arrays], Arrays] | None:
+        """A pure JAX function `(key, inputs) -> inputs` run inside the program, or None."""
+        return None
+
+    @abstractmethod
+    def evaluate(self, outputs: "np.ndarray", split: "Split", prepared: Prepared) -> dict[str, Any]:
+        """The field's standard scores of the network's `outputs` on `split`.
+
+        Returns plain JSON values with at least `"scores": {name: value}` and
+        `"intervals": {name: [low, high]}` (95 %, bootstrap).
+        """
+
+    @abstractmethod
+    def answer(self, outputs: "np.ndarray", prepared: Prepared) -> list[Any]:
+        """Typed answers (frozen dataclasses with `to_json`), one for each row of `outputs`."""
+
+    @abstractmethod
+    def draw(
+        self,
+        outputs: "np.ndarray",
+        split: "Split",
+        evaluation: Mapping[str, Any],
+        prepared: Prepared,
+        folder: Path,
+    ) -> list[tuple[str, str]]:
+        """Write pictures of the evaluation into `folder`: (file name, caption) of each."""
+
+    @abstractmethod
+    def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
+        """What `septet predict RUN INPUT...` was given, as inputs for `encode`."""

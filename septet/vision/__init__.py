@@ -1,0 +1,1 @@
+"""Pictures: reading, checking, augmenting and classifying them."""
