@@ -86,7 +86,7 @@ class TrainingOptions(Options):
     )
     average_decay: Probability | None = Field(
         None,
-        description="Decay of the moving average of weights that is validated and shipped; null for none.",
+        description="Decay of the moving average of weights, validated and shipped; null for none.",
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32",
