@@ -11,8 +11,11 @@ from collections.abc import Mapping
 IMBALANCED_FROM = 10.0
 """Largest class over smallest, from which a set counts as imbalanced."""
 
-MAX_COMPARED = 3000
+MAX_COMPARED = 20_000
 """With more labels than this only spelling variants (case, spaces) are looked for."""
+
+SHORTEST_WORD, LONG_WORD, LONGEST_WORD = 5, 8, 40
+"""Letters from which a word may be one edit wrong, two edits wrong, or is no word at all."""
 
 OPPOSITES = (("hyper", "hypo"), ("inter", "intra"), ("micro", "macro"), ("pre", "pro"))
 """Prefixes by which words of different meaning differ in one or two letters."""
@@ -69,20 +72,54 @@ def _squeeze(label: str) -> str:
 
 
 def _typing_errors(counts: Mapping[str, int]) -> list[tuple[str, str]]:
-    by_length: dict[int, list[str]] = defaultdict(list)
-    for label in counts:
-        by_length[len(label)].append(label)
+    """Candidates share a word with the same letters left out (Garbe's symmetric delete)."""
+    largest, smallest = max(counts.values(), default=0), min(counts.values(), default=0)
+    traces = {
+        label: _traces(label)
+        for label, count in sorted(counts.items())
+        if count * 5 <= largest or count >= 5 * smallest
+    }
+    sharing: dict[Trace, list[str]] = defaultdict(list)
+    for label, of_label in traces.items():
+        for trace in of_label:
+            sharing[trace].append(label)
     pairs = []
-    for rare in sorted(counts):
-        near = [
+    for rare, of_rare in traces.items():
+        near = {
             common
-            for length in range(len(rare) - 2, len(rare) + 3)
-            for common in by_length.get(length, ())
+            for trace in of_rare
+            for common in sharing[trace]
             if counts[rare] * 5 <= counts[common] and _is_typing_error(rare, common)
-        ]
+        }
         if near:
             pairs.append((rare, max(near, key=lambda label: (counts[label], label))))
     return pairs
+
+
+Trace = tuple[int, tuple[str, ...], str]
+"""Place of a word in its label, the other words, and the word with letters left out."""
+
+
+def _traces(label: str) -> set[Trace]:
+    words = _words(label)
+    return {
+        (place, (*words[:place], *words[place + 1 :]), trace)
+        for place, word in enumerate(words)
+        if word.isalpha() and SHORTEST_WORD <= len(word) <= LONGEST_WORD
+        for trace in _deletions(word)
+    }
+
+
+def _deletions(word: str) -> set[str]:
+    found = {word} | {word[:i] + word[i + 1 :] for i in range(len(word))}
+    if len(word) >= LONG_WORD:
+        found |= {
+            text[:i] + text[i + 1 :]
+            for text in list(found)
+            if text != word
+            for i in range(len(text))
+        }
+    return found
 
 
 def _is_typing_error(rare: str, common: str) -> bool:
@@ -103,7 +140,7 @@ def _words(label: str) -> list[str]:
 
 def _is_same_word(one: str, other: str) -> bool:
     shorter, longer = sorted((one, other), key=len)
-    if len(shorter) < 5 or not (one.isalpha() and other.isalpha()):
+    if len(shorter) < SHORTEST_WORD or not (one.isalpha() and other.isalpha()):
         return False
     if longer.endswith(shorter):  # "typical" and "atypical", "healthy" and "unhealthy"
         return False
@@ -114,7 +151,7 @@ def _is_same_word(one: str, other: str) -> bool:
             one.startswith(right) or other.startswith(right)
         ):
             return False
-    return edit_distance(one, other) <= (2 if len(shorter) >= 8 else 1)
+    return edit_distance(one, other) <= (2 if len(shorter) >= LONG_WORD else 1)
 
 
 def edit_distance(one: str, other: str) -> int:
