@@ -1,0 +1,105 @@
+"""Feed-forward networks: a plain stack, and a residual one for tables.
+
+Knows nothing of what the columns mean; both return logits or numbers, without an
+activation at the end.
+"""
+
+from typing import Annotated, Literal
+
+import keras
+import numpy as np
+from pydantic import ConfigDict, Field, validate_call
+
+Count = Annotated[int, Field(ge=0, le=100_000, strict=True)]
+Size = Annotated[int, Field(ge=1, le=100_000, strict=True)]
+Width = Annotated[int, Field(ge=1, le=16_384, strict=True)]
+Cardinality = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
+Activation = Literal["relu", "gelu", "silu", "selu", "tanh", "mish"]
+
+CHECKED = ConfigDict(allow_inf_nan=False)
+
+
+@validate_call(config=CHECKED)
+def dense(
+    input_dim: Size,
+    hidden: Annotated[list[Width], Field(max_length=64)],
+    num_outputs: Size,
+    activation: Activation = "relu",
+) -> keras.Model:
+    """Dense layers of the widths in `hidden` from [batch, input_dim] to [batch, num_outputs].
+
+    Raises:
+        ValueError: An argument is out of range (a pydantic ValidationError).
+    """
+    inputs = keras.Input((input_dim,), dtype="float32", name="inputs")
+    features = inputs
+    for width in hidden:
+        features = keras.layers.Dense(width, activation)(features)
+    return keras.Model(inputs, keras.layers.Dense(num_outputs)(features), name="dense")
+
+
+@validate_call(config=CHECKED)
+def tabular(
+    num_numbers: Count,
+    cardinalities: Annotated[list[Cardinality], Field(max_length=20_000)],
+    num_outputs: Size,
+    width: Width = 128,
+    depth: Annotated[int, Field(ge=0, le=64, strict=True)] = 2,
+    dropout: Dropout = 0.1,
+    embedding_dim: Annotated[int, Field(ge=1, le=1024, strict=True)] = 8,
+    activation: Activation = "silu",
+) -> keras.Model:
+    """A residual network over the columns of a table (Gorishniy et al., arXiv:2106.11959, 3.2).
+
+    Inputs by name, of which only those with columns exist: "numbers", float32
+    [batch, num_numbers], and "categories", int32 [batch, len(cardinalities)], each value
+    in [0, cardinality). Outputs logits or numbers [batch, num_outputs].
+
+    Args:
+        num_numbers: Columns of numbers.
+        cardinalities: Values that each category column can have.
+        num_outputs: Classes, or 1 for a number.
+        width: Units of each layer.
+        depth: Residual blocks.
+        dropout: Share of units left out in training.
+        embedding_dim: Numbers that stand for one category.
+        activation: Non-linearity of the blocks.
+
+    Raises:
+        ValueError: An argument is out of range (a pydantic ValidationError), or no columns.
+    """
+    if num_numbers + len(cardinalities) == 0:
+        raise ValueError("A table network needs at least one column of numbers or categories.")
+    inputs, parts = {}, []
+    if num_numbers:
+        inputs["numbers"] = keras.Input((num_numbers,), dtype="float32", name="numbers")
+        parts.append(inputs["numbers"])
+    if cardinalities:
+        categories = keras.Input((len(cardinalities),), dtype="int32", name="categories")
+        inputs["categories"] = categories
+        parts.append(_embed(categories, cardinalities, embedding_dim))
+    features = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+    features = keras.layers.Dense(width)(features)
+    for _ in range(depth):
+        features = _residual_block(features, width, dropout, activation)
+    features = keras.layers.LayerNormalization()(features)
+    features = keras.layers.Activation(activation)(features)
+    outputs = keras.layers.Dense(num_outputs)(features)
+    return keras.Model(inputs, outputs, name="tabular")
+
+
+def _embed(categories, cardinalities: list[int], embedding_dim: int):
+    """One table for all columns, each with its own rows: [batch, columns * embedding_dim]."""
+    offsets = np.cumsum([0, *cardinalities[:-1]]).astype("int32")
+    table = keras.layers.Embedding(sum(cardinalities), embedding_dim, name="embedding")
+    return keras.layers.Flatten()(table(keras.ops.add(categories, offsets)))
+
+
+def _residual_block(features, width: int, dropout: float, activation: str):
+    hidden = keras.layers.LayerNormalization()(features)
+    hidden = keras.layers.Dense(width, activation)(hidden)
+    hidden = keras.layers.Dropout(dropout)(hidden)
+    hidden = keras.layers.Dense(width)(hidden)
+    hidden = keras.layers.Dropout(dropout)(hidden)
+    return keras.layers.Add()([features, hidden])

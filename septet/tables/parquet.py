@@ -1,0 +1,57 @@
+"""Parquet through pyarrow, an optional package; only columns of plain values."""
+
+from pathlib import Path
+from typing import Any
+
+from septet.errors import DataError, MissingPackageError
+from septet.tables.files import Cell, Table, check_size, name_columns
+from septet.tables.jsonlines import as_cell
+
+
+def read_parquet(path: Path, file: str) -> Table:
+    """The table in a Parquet file; `lines` are row numbers from 1.
+
+    Raises:
+        DataError: Not Parquet, damaged, nested columns or no rows.
+        MissingPackageError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingPackageError("pyarrow", "parquet", "Reading Parquet files") from None
+    try:
+        with pyarrow.parquet.ParquetFile(path) as source:
+            schema = source.schema_arrow
+            check_size(file, len(schema.names), source.metadata.num_rows)
+            _refuse_nested(schema, file)
+            content = source.read()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{file} cannot be read as Parquet: {str(error)[:200]}") from None
+    if content.num_rows == 0:
+        raise DataError(f"{file} has columns and no rows. Expected at least one row.")
+    names, findings = name_columns(schema.names, file)
+    columns = [[_cell(value) for value in column.to_pylist()] for column in content.columns]
+    rows = [list(cells) for cells in zip(*columns, strict=True)]
+    return Table(file, names, rows, list(range(1, len(rows) + 1)), [], findings)
+
+
+def _refuse_nested(schema: Any, file: str) -> None:
+    import pyarrow.types
+
+    for column in schema:
+        kind = column.type
+        if pyarrow.types.is_nested(kind) or pyarrow.types.is_binary(kind):
+            raise DataError(
+                f"{file}: column '{column.name}' holds {kind}, not plain values. "
+                "Leave it out or flatten it before saving."
+            )
+
+
+def _cell(value: Any) -> Cell:
+    if value is None:
+        return None
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    text = as_cell(value)
+    return str(value) if text is None else text

@@ -1,0 +1,266 @@
+"""From a table file or a folder of them to checked splits of examples, for both table tasks."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from septet.data.account import Account
+from septet.data.dataset import SPLIT_NAMES, Dataset, Split
+from septet.data.splitting import make_splits
+from septet.errors import DataError
+from septet.tables import checks
+from septet.tables.columns import (
+    Column,
+    category_key,
+    infer,
+    numbers_of,
+    parse_number,
+    texts_of,
+)
+from septet.tables.frame import Frame, join, read_tables
+from septet.tables.options import TableDataOptions
+
+TARGET_NAMES = ("target", "label", "labels", "class", "y", "outcome", "species", "category")
+TARGET_NAMES += ("response", "diagnosis", "quality", "price", "result", "survived", "churn")
+
+NUM_TARGET_BINS = 10
+"""Numbers are split so that each tenth of them is in every split."""
+
+
+def read_dataset(
+    source: Path, options: TableDataOptions, seed: int, *, is_classification: bool
+) -> Dataset:
+    """Read, check and split the table at `source`; its rows are the examples.
+
+    Examples are arrays by column name: float64 (NaN: missing) for numbers, booleans and
+    dates, objects (None: missing) for categories and texts.
+
+    Raises:
+        DataError: The table as a whole cannot be understood.
+    """
+    account = Account()
+    tables = read_tables(source, account)
+    header = next(iter(tables.values())).columns
+    target = choose_target(header, options, next(iter(tables.values())).file, account)
+    frame = join(tables, target, account)
+    frame = frame.take(checks.reject_targets(frame, target, not is_classification, account))
+    _require_rows(frame, account, source.name)
+    if is_classification:
+        frame = frame.take(_known_classes(frame, target, account))
+    names = [name for name in header if name != target and name not in options.ignore]
+    columns = [infer(name, frame.cells[name]) for name in names]
+    values = {column.name: values_of(column, frame.cells[column.name]) for column in columns}
+    kept = checks.reject_cells(frame, columns, values, account)
+    frame, values = frame.take(kept), {name: array[kept] for name, array in values.items()}
+    _require_rows(frame, account, source.name)
+    columns = checks.check_columns(frame, columns, values, account)
+    if not columns:
+        place = f"{frame.files[0]}"
+        account.forbid("no-columns", place, "No column is left to learn from.", "Add columns.")
+    targets = targets_of(frame, target, is_classification)
+    _check_rows(frame, columns, values, targets, target, account)
+    homes = split_rows(frame, columns, targets, options, seed)
+    homes = _limit(homes, options.limit, seed, account)
+    splits = {
+        name: Split(
+            {column.name: values[column.name][rows] for column in columns},
+            targets[rows],
+            [frame.place(row) for row in rows],
+        )
+        for name, rows in homes.items()
+    }
+    if is_classification:
+        account.classes = _count_classes(splits)
+    account.close({name: len(split) for name, split in splits.items()})
+    return Dataset(splits, account, _facts(target, header, columns))
+
+
+def _facts(target: str, header: Sequence[str], columns: Sequence[Column]) -> dict[str, Any]:
+    kinds = [
+        {"name": column.name, "kind": column.kind, "date_format": column.date_format}
+        for column in columns
+    ]
+    return {"target": target, "header": list(header), "columns": kinds}
+
+
+def choose_target(
+    header: Sequence[str], options: TableDataOptions, file: str, account: Account
+) -> str:
+    """The column to predict: as set, else by its name, else the last one; a guess is noted.
+
+    Raises:
+        DataError: A column named in the settings is not in the table.
+    """
+    for name in [*options.ignore, *([options.target] if options.target else [])]:
+        if name not in header:
+            known = ", ".join(header[:20]) + (", ..." if len(header) > 20 else "")
+            raise DataError(f"{file} has no column '{name}'. It has: {known}.")
+    if options.target is not None:
+        if options.target in options.ignore:
+            raise DataError(
+                f"The target '{options.target}' is also in data.ignore. Remove it there."
+            )
+        return options.target
+    open_names = [name for name in header if name not in options.ignore]
+    if not open_names:
+        raise DataError(
+            f"{file}: data.ignore names every column. Leave the target and some others."
+        )
+    by_name = {re.sub(r"\W|_", "", name.casefold()): name for name in reversed(open_names)}
+    target = next((by_name[name] for name in TARGET_NAMES if name in by_name), open_names[-1])
+    how = "by its name" if target.casefold() in TARGET_NAMES else "as the last column"
+    account.note(
+        "guessed-target",
+        file,
+        f"The column to predict is '{target}', guessed {how}.",
+        "Set data.target to predict another.",
+    )
+    return target
+
+
+def values_of(column: Column, cells: Sequence[str | None]) -> np.ndarray:
+    """Float64 array for numbers, booleans and dates, object array of text or None otherwise."""
+    if column.kind in ("number", "boolean", "date"):
+        return numbers_of(column, cells)
+    return texts_of(cells)
+
+
+def targets_of(frame: Frame, target: str, is_classification: bool) -> np.ndarray:
+    """Class names (object array) or numbers (float64) of all rows."""
+    cells = [cell or "" for cell in frame.cells[target]]
+    if is_classification:
+        names = np.empty(len(cells), dtype=object)
+        names[:] = [category_key(cell) for cell in cells]
+        return names
+    return np.array([parse_number(cell) for cell in cells], dtype=np.float64)
+
+
+def _require_rows(frame: Frame, account: Account, source: str) -> None:
+    if len(frame):
+        return
+    if not account.rejections:
+        raise DataError(f"{source} has no rows to train on.")
+    first = account.rejections[0]
+    raise DataError(
+        f"{source}: all {account.read} rows were rejected. First: {first.file}, line {first.line}: "
+        f"{first.reason} {first.remedy}"
+    )
+
+
+def _known_classes(frame: Frame, target: str, account: Account) -> list[int]:
+    """Rows whose class occurs in the training table; the others become rejections."""
+    names = [category_key(cell or "") for cell in frame.cells[target]]
+    known = {name for name, home in zip(names, frame.homes, strict=True) if home in ("", "train")}
+    kept = []
+    for row, name in enumerate(names):
+        if name in known:
+            kept.append(row)
+            continue
+        reason = f"The class '{name[:80]}' is not in the training table."
+        remedy = "Correct it, or add training rows of that class."
+        account.rejections.append(checks.rejection(frame, row, "unknown-class", reason, remedy))
+    return kept
+
+
+def _check_rows(
+    frame: Frame,
+    columns: Sequence[Column],
+    values: Mapping[str, np.ndarray],
+    targets: np.ndarray,
+    target: str,
+    account: Account,
+) -> None:
+    """Everything that needs the target: leaks, repeats, conflicts, labels."""
+    labels = [str(value) for value in targets.tolist()]
+    is_varied = any(_is_varied(values[column.name]) for column in columns)
+    keys = frame.keys(column.name for column in columns)
+    checks.check_duplicates(frame, keys, labels, is_varied, account)
+    checks.check_leaks(frame, columns, values, targets, account)
+    where = f"{frame.files[0]}, column '{target}'"
+    different = set(labels)
+    if targets.dtype != object:
+        if len(different) < 2:
+            message = f"Every target is {labels[0]}, so there is nothing to learn."
+            account.forbid("constant-target", where, message, "Choose another data.target.")
+        return
+    checks.check_labels(frame, target, labels, account)
+    if len(different) < 2:
+        message = f"Every row is of the class '{labels[0][:80]}', so there is nothing to learn."
+        account.forbid("one-class", where, message, "Add rows of other classes.")
+    elif _are_measurements(different, len(labels)):
+        message = f"It has {len(different)} different numbers in {len(labels)} rows, not classes."
+        account.forbid("numeric-target", where, message, "Use the task tabular-regression.")
+    elif len(different) > 0.5 * len(labels) and len(labels) >= 20:
+        message = f"It has {len(different)} different values in {len(labels)} rows, not classes."
+        account.forbid("too-many-classes", where, message, "Choose another data.target.")
+
+
+def _is_varied(values: np.ndarray) -> bool:
+    if values.dtype == object:
+        return False
+    return len(np.unique(values)) > 0.2 * len(values)
+
+
+def _are_measurements(labels: set[str], num_rows: int) -> bool:
+    numbers = [parse_number(label) for label in labels]
+    if any(number is None for number in numbers):
+        return False
+    has_fractions = any(number is not None and not number.is_integer() for number in numbers)
+    return len(labels) > (20 if has_fractions else 100) and len(labels) > 0.2 * num_rows
+
+
+def split_rows(
+    frame: Frame,
+    columns: Sequence[Column],
+    targets: np.ndarray,
+    options: TableDataOptions,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Rows of each split: as the files give them, and cut from the training rows otherwise."""
+    homes = np.array(["train" if home == "" else home for home in frame.homes], dtype=object)
+    given = {name: np.flatnonzero(homes == name) for name in SPLIT_NAMES}
+    train = given["train"]
+    shares = {"train": 1.0}
+    if not len(given["test"]):
+        shares["test"] = options.test_fraction
+    if not len(given["validation"]):
+        # The share is of what is left for training once the test set is set aside.
+        shares["validation"] = options.validation_fraction * (1 - shares.get("test", 0.0))
+    shares["train"] = 1.0 - sum(share for name, share in shares.items() if name != "train")
+    names = [column.name for column in columns] or list(frame.cells)
+    keys = frame.take(train.tolist()).keys(names)
+    cut = make_splits(keys, strata_of(targets[train]), seed=seed, fractions=shares)
+    return {name: train[cut[name]] if name in cut else given[name] for name in SPLIT_NAMES}
+
+
+def strata_of(targets: np.ndarray) -> list[str]:
+    """Class names, or the tenth of all numbers that each number is in."""
+    if targets.dtype == object:
+        return targets.tolist()
+    edges = np.quantile(targets, np.linspace(0, 1, NUM_TARGET_BINS + 1)[1:-1])
+    return [str(place) for place in np.searchsorted(edges, targets)]
+
+
+def _limit(
+    homes: dict[str, np.ndarray], limit: int | None, seed: int, account: Account
+) -> dict[str, np.ndarray]:
+    """At most `limit` training rows, chosen by the seed; the others count as not read."""
+    train = homes["train"]
+    if limit is None or len(train) <= limit:
+        return homes
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(train))[:limit])
+    account.read -= len(train) - limit
+    account.note("limited", "train", f"data.limit: {limit} of {len(train)} training rows are used.")
+    return {**homes, "train": train[chosen]}
+
+
+def _count_classes(splits: Mapping[str, Split]) -> dict[str, dict[str, int]]:
+    names = sorted({str(name) for split in splits.values() for name in split.targets})
+    counts = {name: dict.fromkeys(splits, 0) for name in names}
+    for home, split in splits.items():
+        for name in split.targets:
+            counts[str(name)][home] += 1
+    return counts
