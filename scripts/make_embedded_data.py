@@ -1,0 +1,147 @@
+"""Make the sample data inside the package, byte for byte, from their public sources.
+
+    apt-get download dataset-fashion-mnist && dpkg-deb -x dataset-fashion-mnist_*.deb fashion
+    python scripts/make_embedded_data.py --fashion fashion
+
+The tables come from the CSV files that scikit-learn ships; it must be installed.
+"""
+
+import argparse
+import csv
+import gzip
+import hashlib
+import importlib.util
+import io
+from pathlib import Path
+
+import numpy as np
+
+from septet.data import fashion, samples
+
+SEED = 2017
+TRAIN_PER_CLASS = 600
+TEST_PER_CLASS = 100
+
+MEASURES = (
+    "radius",
+    "texture",
+    "perimeter",
+    "area",
+    "smoothness",
+    "compactness",
+    "concavity",
+    "concave points",
+    "symmetry",
+    "fractal dimension",
+)
+BREAST_CANCER_COLUMNS = [
+    *(f"mean {measure}" for measure in MEASURES),
+    *(f"{measure} error" for measure in MEASURES),
+    *(f"worst {measure}" for measure in MEASURES),
+    "diagnosis",
+]
+DIABETES_COLUMNS = [
+    "age",
+    "sex",
+    "body mass index",
+    "blood pressure",
+    "total cholesterol",
+    "ldl cholesterol",
+    "hdl cholesterol",
+    "cholesterol ratio",
+    "log triglycerides",
+    "blood sugar",
+    "progression",
+]
+
+
+def sklearn_data() -> Path:
+    """The folder of scikit-learn's CSV files, found without importing it."""
+    found = importlib.util.find_spec("sklearn")
+    if found is None or found.origin is None:
+        raise SystemExit("scikit-learn is not installed: pip install scikit-learn")
+    return Path(found.origin).parent / "datasets" / "data"
+
+
+def write_table(path: Path, header: list[str], rows: list[list[str]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([header, *rows])
+    path.write_text(text.getvalue(), encoding="utf-8")
+
+
+def make_breast_cancer(folder: Path) -> None:
+    with (sklearn_data() / "breast_cancer.csv").open(encoding="utf-8") as file:
+        first, *rows = csv.reader(file)
+    class_names = first[2:]
+    named = [[*row[:-1], class_names[int(row[-1])]] for row in rows]
+    write_table(folder / samples.BREAST_CANCER.file, BREAST_CANCER_COLUMNS, named)
+
+
+def make_diabetes(folder: Path) -> None:
+    source = sklearn_data()
+    features = gzip.decompress((source / "diabetes_data_raw.csv.gz").read_bytes()).decode()
+    target = gzip.decompress((source / "diabetes_target.csv.gz").read_bytes()).decode()
+    rows = [
+        [*(f"{float(value):g}" for value in line.split()), f"{float(answer):g}"]
+        for line, answer in zip(features.splitlines(), target.splitlines(), strict=True)
+    ]
+    write_table(folder / samples.DIABETES.file, DIABETES_COLUMNS, rows)
+
+
+def choose(labels: np.ndarray, pictures: np.ndarray, per_class: int, seen: set) -> np.ndarray:
+    """Rows of `per_class` pictures of every class, none equal to one in `seen`; in file order."""
+    generator = np.random.default_rng(SEED)
+    chosen = []
+    for label in range(len(fashion.CLASS_NAMES)):
+        taken = 0
+        for row in generator.permutation(np.flatnonzero(labels == label)):
+            if taken == per_class:
+                break
+            picture = pictures[row].tobytes()
+            if picture not in seen:
+                seen.add(picture)
+                chosen.append(row)
+                taken += 1
+    return np.sort(np.array(chosen))
+
+
+def make_fashion_sample(folder: Path, package: Path) -> None:
+    remote = samples.FASHION_MNIST.remote
+    assert remote is not None
+    contents = {}
+    for file in remote.files:
+        packed = (package / remote.debian_folder / file.name).read_bytes()
+        contents[file.name] = gzip.decompress(packed)
+        if hashlib.sha256(contents[file.name]).hexdigest() != file.sha256:
+            raise SystemExit(f"{file.name} is not the file that was published.")
+    whole = fashion.arrays(contents)
+    seen: set[bytes] = set()
+    train = choose(whole["y_train"], whole["x_train"], TRAIN_PER_CLASS, seen)
+    test = choose(whole["y_test"], whole["x_test"], TEST_PER_CLASS, seen)
+    chosen = {
+        "x_train": whole["x_train"][train],
+        "y_train": whole["y_train"][train],
+        "x_test": whole["x_test"][test],
+        "y_test": whole["y_test"][test],
+        "class_names": whole["class_names"],
+    }
+    fashion.write_npz(folder / samples.FASHION_SAMPLE.file, chosen, level=9)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fashion", type=Path, required=True, help="the unpacked Debian package")
+    parser.add_argument("--out", type=Path, default=samples.EMBEDDED)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    make_breast_cancer(options.out)
+    make_diabetes(options.out)
+    make_fashion_sample(options.out, options.fashion)
+    for sample in (samples.BREAST_CANCER, samples.DIABETES, samples.FASHION_SAMPLE):
+        content = (options.out / sample.file).read_bytes()
+        print(f"{sample.file}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""The sample data sets: what each is, its licence, and where it lies on disk.
+
+Knows no model and no field. Three sets lie inside the package; the others are brought
+into the user's cache by `septet.data.fetching`. Loads nothing heavy: `septet data list`
+is instant.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from septet.errors import DataError
+
+EMBEDDED = Path(__file__).parent / "embedded"
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file as its publisher offers it, gzip-compressed.
+
+    Args:
+        name: File name at every source.
+        size: Bytes of the content after decompression.
+        sha256: Of the content after decompression, since mirrors compress anew.
+        packed_limit: Most bytes that a download of it may have.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    packed_limit: int
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where a set that is not in the package comes from.
+
+    Args:
+        files: Everything that is needed.
+        homes: Addresses of folders at the set's own publisher, tried in order; https only.
+        debian_package: Package of the Debian distribution that holds the same files.
+        debian_folder: Their folder inside that package.
+        pack: "module:function" that turns the files' contents into the set's one file.
+        licence_file: Licence text in the package's `embedded` folder, copied beside the data.
+    """
+
+    files: tuple[RemoteFile, ...]
+    homes: tuple[str, ...]
+    debian_package: str
+    debian_folder: str
+    pack: str
+    licence_file: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A data set that can be trained on by name.
+
+    Args:
+        name: As in `septet train TASK NAME`.
+        task: The task it is meant for.
+        summary: One line for people.
+        licence: Short name of the licence.
+        origin: Who made it, and where it is described.
+        size: Bytes on disk (of a set that is fetched: about).
+        file: Name of its one file.
+        remote: Where it comes from; None when it lies inside the package.
+    """
+
+    name: str
+    task: str
+    summary: str
+    licence: str
+    origin: str
+    size: int
+    file: str
+    remote: Remote | None = None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the set lies inside the package."""
+        return self.remote is None
+
+    @property
+    def fetchable(self) -> bool:
+        """Whether `septet data fetch` brings it."""
+        return self.remote is not None
+
+    def folder(self) -> Path:
+        """The folder that holds the file; it need not exist yet."""
+        return EMBEDDED if self.remote is None else data_cache() / self.name
+
+    def path(self) -> Path:
+        """The data on disk, as the task's `read` takes it.
+
+        Raises:
+            DataError: The set has not been fetched yet, or the package is incomplete.
+        """
+        path = self.folder() / self.file
+        if path.is_file():
+            return path
+        if self.fetchable:
+            raise DataError(
+                f"The data set '{self.name}' is not on this machine yet. "
+                f"Bring it with: septet data fetch {self.name}"
+            )
+        raise DataError(
+            f"The data set '{self.name}' should lie inside the package, but '{path}' is missing. "
+            f"Install septet again."
+        )
+
+
+def data_cache() -> Path:
+    """The user's folder for fetched data: `$SEPTET_CACHE/data` or `~/.cache/septet/data`."""
+    chosen = os.environ.get("SEPTET_CACHE")
+    base = Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "septet"
+    return base / "data"
+
+
+BREAST_CANCER = Sample(
+    name="breast-cancer",
+    task="tabular-classification",
+    summary="569 breast tumours, 30 measurements of cell nuclei: malignant or benign",
+    licence="CC-BY-4.0",
+    origin="Wolberg, Street and Mangasarian 1995, Breast Cancer Wisconsin (Diagnostic), "
+    "doi:10.24432/C5DW2B",
+    size=123_865,
+    file="breast-cancer.csv",
+)
+
+DIABETES = Sample(
+    name="diabetes",
+    task="tabular-regression",
+    summary="442 diabetes patients, 10 measurements: progression of the disease a year later",
+    licence="BSD-3-Clause",
+    origin="Efron, Hastie, Johnstone and Tibshirani 2004, Least Angle Regression, "
+    "doi:10.1214/009053604000000067",
+    size=18_610,
+    file="diabetes.csv",
+)
+
+FASHION_SAMPLE = Sample(
+    name="fashion-sample",
+    task="image-classification",
+    summary="6,000 + 1,000 of Fashion-MNIST's grey 28x28 pictures of clothes, 10 classes",
+    licence="MIT",
+    origin="Xiao, Rasul and Vollgraf 2017, Fashion-MNIST, arXiv:1708.07747",
+    size=3_093_936,
+    file="fashion-sample.npz",
+)
+
+FASHION_MNIST = Sample(
+    name="fashion-mnist",
+    task="image-classification",
+    summary="60,000 + 10,000 grey 28x28 pictures of clothes, 10 classes",
+    licence="MIT",
+    origin=FASHION_SAMPLE.origin,
+    size=31_000_000,
+    file="fashion-mnist.npz",
+    remote=Remote(
+        files=(
+            RemoteFile(
+                "train-images-idx3-ubyte.gz",
+                47_040_016,
+                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                32_000_000,
+            ),
+            RemoteFile(
+                "train-labels-idx1-ubyte.gz",
+                60_008,
+                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+                100_000,
+            ),
+            RemoteFile(
+                "t10k-images-idx3-ubyte.gz",
+                7_840_016,
+                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                6_000_000,
+            ),
+            RemoteFile(
+                "t10k-labels-idx1-ubyte.gz",
+                10_008,
+                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+                50_000,
+            ),
+        ),
+        homes=(
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
+        ),
+        debian_package="dataset-fashion-mnist",
+        debian_folder="usr/share/datasets/fashion-mnist",
+        pack="septet.data.fashion:pack",
+        licence_file="fashion-mnist-licence.txt",
+    ),
+)
