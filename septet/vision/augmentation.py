@@ -1,0 +1,141 @@
+"""Random changes of training pictures: pure JAX functions run inside the compiled program.
+
+All take a key and uint8 pictures [batch, height, width, channels] and give uint8 back.
+Integer moves are slices under `vmap`, which XLA runs on CPU as plain copies: flip and
+shift of 64 pictures of 28x28 take 0.13 ms there, an index gather of the same 20 ms.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+Change = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def compose(changes: list[Change]) -> Change:
+    """All `changes` in order, each with its own key."""
+
+    def apply(key: jax.Array, pictures: jax.Array) -> jax.Array:
+        for place, change in enumerate(changes):
+            pictures = change(jax.random.fold_in(key, place), pictures)
+        return pictures
+
+    return apply
+
+
+def flip(key: jax.Array, pictures: jax.Array) -> jax.Array:
+    """Mirror left and right with probability one half."""
+    chosen = jax.random.bernoulli(key, 0.5, (len(pictures), 1, 1, 1))
+    return jnp.where(chosen, pictures[:, :, ::-1], pictures)
+
+
+def shift(pixels: int) -> Change:
+    """Move by up to `pixels` each way; the edge is repeated (random crop of a padded picture)."""
+
+    def apply(key: jax.Array, pictures: jax.Array) -> jax.Array:
+        size = pictures.shape[1:]
+        edges = ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))
+        padded = jnp.pad(pictures, edges, mode="edge")
+        corners = jax.random.randint(key, (len(pictures), 2), 0, 2 * pixels + 1)
+
+        def cut(picture: jax.Array, corner: jax.Array) -> jax.Array:
+            return jax.lax.dynamic_slice(picture, (corner[0], corner[1], 0), size)
+
+        return jax.vmap(cut)(padded, corners)
+
+    return apply
+
+
+def zoom_and_rotate(crop: float, degrees: float) -> Change:
+    """Cut out a random part, turned at random, and enlarge it to the full size (bilinear).
+
+    Args:
+        crop: At most this share of each side is cut away, in 0..1.
+        degrees: Largest turn either way.
+    """
+
+    def apply(key: jax.Array, pictures: jax.Array) -> jax.Array:
+        rows, columns = _source_places(key, pictures.shape, crop, degrees)
+        return to_bytes(jax.vmap(_sample)(pictures.astype(jnp.float32), rows, columns))
+
+    return apply
+
+
+def _source_places(
+    key: jax.Array, shape: tuple[int, ...], crop: float, degrees: float
+) -> tuple[jax.Array, jax.Array]:
+    """Row and column in the original of each new pixel: float32 [batch, height, width]."""
+    batch, height, width, _ = shape
+    for_angle, for_scale, for_place = jax.random.split(key, 3)
+    limit = jnp.float32(jnp.pi / 180 * degrees)
+    angle = jax.random.uniform(for_angle, (batch, 1, 1), minval=-limit, maxval=limit)
+    scale = jax.random.uniform(for_scale, (batch, 1, 1), minval=1.0 - crop, maxval=1.0)
+    place = jax.random.uniform(for_place, (2, batch, 1, 1), minval=-0.5, maxval=0.5)
+    y = (jnp.arange(height, dtype=jnp.float32) - (height - 1) / 2)[None, :, None]
+    x = (jnp.arange(width, dtype=jnp.float32) - (width - 1) / 2)[None, None, :]
+    free = 1.0 - scale
+    rows = scale * (jnp.cos(angle) * y - jnp.sin(angle) * x) + place[0] * free * height
+    columns = scale * (jnp.sin(angle) * y + jnp.cos(angle) * x) + place[1] * free * width
+    return rows + (height - 1) / 2, columns + (width - 1) / 2
+
+
+def _sample(picture: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """Bilinear values of one picture [height, width, channels]; the edge is repeated."""
+    height, width, _ = picture.shape
+    rows, columns = jnp.clip(rows, 0, height - 1), jnp.clip(columns, 0, width - 1)
+    top, left = jnp.floor(rows).astype(jnp.int32), jnp.floor(columns).astype(jnp.int32)
+    bottom, right = jnp.minimum(top + 1, height - 1), jnp.minimum(left + 1, width - 1)
+    down, along = (rows - top)[..., None], (columns - left)[..., None]
+    above = picture[top, left] * (1 - along) + picture[top, right] * along
+    below = picture[bottom, left] * (1 - along) + picture[bottom, right] * along
+    return above * (1 - down) + below * down
+
+
+def colour(strength: float) -> Change:
+    """Change brightness, contrast and, of colour pictures, saturation, each by up to `strength`.
+
+    Each factor is drawn from `1 - strength` to `1 + strength`.
+    """
+
+    def apply(key: jax.Array, pictures: jax.Array) -> jax.Array:
+        shape = (3, len(pictures), 1, 1, 1)
+        factors = jax.random.uniform(key, shape, minval=1 - strength, maxval=1 + strength)
+        values = pictures.astype(jnp.float32) * factors[0]
+        middle = values.mean(axis=(1, 2, 3), keepdims=True)
+        values = middle + (values - middle) * factors[1]
+        if pictures.shape[-1] == 3:
+            grey = values.mean(axis=3, keepdims=True)
+            values = grey + (values - grey) * factors[2]
+        return to_bytes(values)
+
+    return apply
+
+
+def cutout(pixels: int) -> Change:
+    """Cover a square of `pixels` a side, centred anywhere, with the picture's mean value.
+
+    After DeVries and Taylor (2017).
+    """
+
+    def apply(key: jax.Array, pictures: jax.Array) -> jax.Array:
+        batch, height, width, _ = pictures.shape
+        for_row, for_column = jax.random.split(key)
+        top = jax.random.randint(for_row, (batch, 1), 0, height) - pixels // 2
+        left = jax.random.randint(for_column, (batch, 1), 0, width) - pixels // 2
+        in_rows = _between(jnp.arange(height)[None, :], top, top + pixels)
+        in_columns = _between(jnp.arange(width)[None, :], left, left + pixels)
+        covered = in_rows[:, :, None, None] & in_columns[:, None, :, None]
+        middle = to_bytes(pictures.astype(jnp.float32).mean(axis=(1, 2), keepdims=True))
+        return jnp.where(covered, middle, pictures)
+
+    return apply
+
+
+def _between(values: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
+    return (values >= low) & (values < high)
+
+
+def to_bytes(values: jax.Array) -> jax.Array:
+    """Float values rounded and clipped to uint8."""
+    return jnp.clip(jnp.round(values), 0, 255).astype(jnp.uint8)

@@ -1,0 +1,133 @@
+"""Decoded pictures with what is known of each, and their stacking into one array."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from septet.data.account import Account
+from septet.errors import DataError
+from septet.vision.worker import drop_needless_colour, resize
+
+LARGEST_OWN_SIZE = 64
+"""Pictures of one common size up to this keep it; others are resized to this square."""
+
+
+@dataclass
+class Gathered:
+    """Usable examples, one a row in every list.
+
+    Args:
+        pixels: uint8 [height, width] or [height, width, 3], sizes as they come.
+        labels: Class of each.
+        splits: "train", "validation", "test" or None.
+        places: Where each came from, for a person.
+        digests: Hash of each picture's pixels.
+        originals: Height and width before any resizing.
+        blanks: Whether it has one colour only.
+        class_order: Order of the classes where the set gives one.
+    """
+
+    pixels: list[np.ndarray] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    splits: list[str | None] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    originals: list[tuple[int, ...]] = field(default_factory=list)
+    blanks: list[bool] = field(default_factory=list)
+    class_order: list[str] | None = None
+
+    def add(
+        self,
+        pixels: np.ndarray,
+        label: str,
+        split: str | None,
+        place: str,
+        digest: str,
+        original: tuple[int, ...],
+    ) -> None:
+        """Append one example; its blankness is appended by the caller."""
+        self.pixels.append(pixels)
+        self.labels.append(label)
+        self.splits.append(split)
+        self.places.append(place)
+        self.digests.append(digest)
+        self.originals.append(original)
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self.labels)
+
+
+def digest_of(pixels: np.ndarray) -> str:
+    """Hash of one picture's shape and pixels."""
+    digest = hashlib.blake2b(str(pixels.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(pixels))
+    return digest.hexdigest()
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that can be had now, or None where the system does not say."""
+    try:
+        with open("/proc/meminfo") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+
+
+def common_size(gathered: Gathered, size: int | None, account: Account) -> tuple[int, int]:
+    """Height and width that all pictures get, said in a note where it was chosen."""
+    if size is not None:
+        return size, size
+    sizes = set(gathered.originals)
+    if len(sizes) == 1:
+        height, width = next(iter(sizes))
+        if max(height, width) <= LARGEST_OWN_SIZE:
+            return height, width
+    account.note(
+        "resized",
+        "all",
+        f"Pictures are resized to {LARGEST_OWN_SIZE}x{LARGEST_OWN_SIZE} pixels.",
+        "Choose another size with --set data.size=128",
+    )
+    return LARGEST_OWN_SIZE, LARGEST_OWN_SIZE
+
+
+def stack(pictures: Sequence[np.ndarray], height: int, width: int, channels: int) -> np.ndarray:
+    """Pictures as one array, uint8 [N, height, width, channels].
+
+    Raises:
+        DataError: It does not fit into memory.
+    """
+    size = len(pictures) * height * width * channels
+    free = free_memory()
+    if free is not None and size > free:
+        raise DataError(
+            f"{len(pictures)} pictures of {height}x{width}x{channels} take {size / 2**20:.0f} MiB "
+            f"and {free / 2**20:.0f} MiB are free. Choose a smaller data.size or a data.limit."
+        )
+    stacked = np.empty((len(pictures), height, width, channels), np.uint8)
+    for row, pixels in enumerate(pictures):
+        stacked[row] = fit(pixels, height, width, channels)
+    return stacked
+
+
+def fit(pixels: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
+    """One picture, uint8 [h, w] or [h, w, 3], as [height, width, channels].
+
+    The same resizing as in a decoding worker; colour becomes grey by the weights of
+    ITU-R 601 as Pillow has them.
+    """
+    if pixels.shape[:2] != (height, width) or (channels == 1 and pixels.ndim == 3):
+        from PIL import Image
+
+        picture = drop_needless_colour(resize(Image.fromarray(pixels), height, width))
+        pixels = np.asarray(picture if channels == 3 else picture.convert("L"))
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    return np.broadcast_to(pixels, (height, width, channels))

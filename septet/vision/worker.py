@@ -1,0 +1,343 @@
+"""The program of a decoding worker: reads picture files and answers over its own pipes.
+
+Runs as `python -m septet.vision.worker`, so that a crash or a memory bomb in a C decoder
+ends this process and not the training. Knows Pillow; knows no data set. Requests and
+answers are a length-prefixed JSON header and raw bytes; nothing is pickled.
+"""
+
+import errno
+import hashlib
+import io
+import json
+import os
+import stat
+import struct
+import sys
+from typing import Any, BinaryIO
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+EXTENSIONS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".png": "PNG",
+    ".apng": "PNG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".dib": "BMP",
+    ".gif": "GIF",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+MAX_PIXELS = 64_000_000
+MAX_FILE_BYTES = 256 * 2**20
+MAX_ADDRESS_SPACE = 4 * 2**30
+HEADER = struct.Struct(">II")
+
+
+class Unusable(Exception):
+    """A picture that cannot be used: code, reason and remedy."""
+
+
+def unusable(code: str, reason: str, remedy: str) -> Unusable:
+    """An `Unusable` with its three texts in `args`."""
+    return Unusable(code, reason, remedy)
+
+
+def main() -> None:
+    """Answer requests until the parent closes the pipe."""
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    _limit_resources()
+    from PIL import Image, features
+
+    Image.init()
+    features.check("webp")
+    send(answers, {"ready": True})
+    while (message := receive(requests)) is not None:
+        request, _ = message
+        for path in request["paths"]:
+            header, pixels = _answer(path, request["box"])
+            send(answers, header, pixels)
+
+
+def send(stream: BinaryIO, header: dict[str, Any], payload: bytes = b"") -> None:
+    """Write one message."""
+    text = json.dumps(header).encode()
+    stream.write(HEADER.pack(len(text), len(payload)) + text + payload)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+    """Read one message, or None when the other side is gone."""
+    prefix = stream.read(HEADER.size)
+    if len(prefix) < HEADER.size:
+        return None
+    text_size, payload_size = HEADER.unpack(prefix)
+    return json.loads(stream.read(text_size)), stream.read(payload_size)
+
+
+def _limit_resources() -> None:
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if hard == resource.RLIM_INFINITY or hard > MAX_ADDRESS_SPACE:
+            resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_SPACE, hard))
+    except (ImportError, OSError, ValueError):
+        return  # not every system has these limits; the pixel cap holds everywhere
+
+
+def _answer(path: str, box: list[int]) -> tuple[dict[str, Any], bytes]:
+    try:
+        return decode(read_file(path), (box[0], box[1]), exact=bool(box[2]))
+    except Unusable as problem:
+        code, reason, remedy = problem.args
+    except MemoryError:
+        code, reason = "huge-picture", "Decoding it needs more than 4 GiB of memory."
+        remedy = "Make it smaller or remove it."
+    except Exception as error:  # Pillow's plugins raise nearly everything on bad bytes
+        code, reason, remedy = _explain(error)
+    return {"code": code, "reason": reason, "remedy": remedy}, b""
+
+
+def read_file(path: str) -> bytes:
+    """The content of the regular file at `path`, never following a link or waiting on a pipe.
+
+    Raises:
+        Unusable: It is missing, forbidden, not a regular file, empty or too large.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        handle = os.open(path, flags | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+    except (OSError, ValueError) as error:
+        raise _unopened(error) from None
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise _not_a_file()
+    with os.fdopen(handle, "rb") as file:
+        if status.st_size == 0:
+            raise unusable("empty-file", "The file has 0 bytes.", "Copy it again or remove it.")
+        if status.st_size > MAX_FILE_BYTES:
+            raise unusable(
+                "huge-picture",
+                f"The file has {status.st_size / 2**20:.0f} MiB; at most "
+                f"{MAX_FILE_BYTES // 2**20} MiB are read.",
+                "Make it smaller or remove it.",
+            )
+        return file.read(MAX_FILE_BYTES + 1)
+
+
+def _unopened(error: Exception) -> Unusable:
+    number = getattr(error, "errno", None)
+    if number == errno.ENOENT:
+        return unusable(
+            "missing-file", "There is no such file.", "Mend the path or remove the row."
+        )
+    if number in (errno.EACCES, errno.EPERM):
+        return unusable(
+            "permission-denied", "The file may not be read.", "Allow reading it, as with chmod +r."
+        )
+    if number in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+        return _not_a_file()
+    text = getattr(error, "strerror", None) or str(error)
+    return unusable("unreadable-file", f"The file cannot be opened: {text}.", "Copy it again.")
+
+
+def _not_a_file() -> Unusable:
+    return unusable(
+        "not-a-file", "It is not a regular file but a folder, pipe, link or device.", "Remove it."
+    )
+
+
+def decode(content: bytes, box: tuple[int, int], *, exact: bool) -> tuple[dict[str, Any], bytes]:
+    """One picture, upright, on white, as 8-bit grey or colour.
+
+    Args:
+        content: The whole file.
+        box: Height and width. Larger pictures are resized to it (bilinear, both sides).
+        exact: Resize smaller pictures as well.
+
+    Returns:
+        What is known of it ("height" and "width" of `pixels`, "channels", "original" height
+        and width, "format", "frames", "digest" of the pixels before resizing, "blank") and
+        the pixels, uint8 [height, width, channels] in C order.
+
+    Raises:
+        Unusable: A limit is broken. Pillow raises nearly any other error on bad bytes.
+    """
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow warns from there and raises at twice that
+    with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+        kind = "JPEG" if opened.format == "MPO" else str(opened.format)
+        original = (opened.height, opened.width)
+        _require_few_pixels(opened.width, opened.height)
+        frames = _count_frames(opened)
+        opened.draft(None, (2 * box[1], 2 * box[0]))
+        opened.load()
+        _require_end(content, kind)
+        upright = _upright(opened)
+        if (upright.height > upright.width) != (opened.height > opened.width):
+            original = (original[1], original[0])
+        picture = to_eight_bits(upright)
+    digest = _digest(picture)
+    blank = all(low == high for low, high in _extremes(picture))
+    if exact or picture.height > box[0] or picture.width > box[1]:
+        picture = resize(picture, box[0], box[1])
+    picture = drop_needless_colour(picture)
+    known = {
+        "height": picture.height,
+        "width": picture.width,
+        "channels": len(picture.getbands()),
+        "original": original,
+        "format": kind,
+        "frames": frames,
+        "digest": digest,
+        "blank": blank,
+    }
+    return known, picture.tobytes()
+
+
+def _require_few_pixels(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise unusable(
+            "huge-picture",
+            f"It has {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read.",
+            "Make it smaller or remove it.",
+        )
+    if width < 1 or height < 1:
+        raise unusable("unreadable-picture", "It has no pixels.", "Remove it.")
+
+
+def _count_frames(picture: Any) -> int:
+    try:
+        frames = int(getattr(picture, "n_frames", 1))
+        picture.seek(0)
+    except (EOFError, OSError, SyntaxError, ValueError):
+        return 1  # the first frame is what counts; whether it is whole, loading will tell
+    return 1 if picture.format == "MPO" else frames
+
+
+def _require_end(content: bytes, kind: str) -> None:
+    """Pillow accepts JPEG and PNG files that only lack their end marker; they were cut off."""
+    marker = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}.get(kind)
+    if marker and content.rfind(marker) < 0:
+        raise unusable(
+            "truncated-picture", f"The {kind} file lacks its end marker.", "Copy it again."
+        )
+
+
+def _upright(picture: Any) -> Any:
+    """The picture as its EXIF orientation says; a damaged EXIF block is ignored."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # EXIF is untrusted bytes, and not the picture
+        return picture
+
+
+def to_eight_bits(picture: Any) -> Any:
+    """A Pillow picture of any mode as mode "L" or "RGB", transparent parts on white.
+
+    16-bit values are divided by 257. Float values are taken as 0..1, or as 0..255 when
+    any is above 1.
+
+    Raises:
+        Unusable: Values of a 32-bit picture are outside those ranges.
+    """
+    from PIL import Image
+
+    if picture.mode in ("L", "RGB"):
+        # A colour key (tRNS) makes some pixels transparent; compose those as well.
+        if "transparency" not in picture.info:
+            return picture
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return Image.fromarray(_scaled(picture))
+    if picture.has_transparency_data or picture.mode in ("La", "RGBa"):
+        layer = picture.convert("RGBA")
+        white = Image.new("RGB", layer.size, (255, 255, 255))
+        white.paste(layer, mask=layer.getchannel("A"))
+        return white
+    return picture.convert("L" if picture.mode == "1" else "RGB")
+
+
+def _scaled(picture: Any) -> Any:
+    """Values of a 16-bit or 32-bit picture as uint8 [height, width]."""
+    import numpy as np
+
+    values = np.asarray(picture)
+    if picture.mode.startswith("I;16"):
+        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    low, high = float(values.min()), float(values.max())
+    if picture.mode == "I" and 0 <= low and high <= 65535:
+        return ((values + 128) // 257).astype(np.uint8)
+    if picture.mode == "F" and 0 <= low and high <= 255:
+        return np.rint(values * (255.0 if high <= 1 else 1.0)).astype(np.uint8)
+    expected = "0 to 65535" if picture.mode == "I" else "0 to 1, or 0 to 255"
+    raise unusable(
+        "unsupported-picture",
+        f"Its 32-bit values reach from {low:g} to {high:g}; expected {expected}.",
+        "Save it with 8 or 16 bits a channel.",
+    )
+
+
+def resize(picture: Any, height: int, width: int) -> Any:
+    """The picture stretched to height and width, bilinear with antialiasing."""
+    from PIL import Image
+
+    if picture.size == (width, height):
+        return picture
+    return picture.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def drop_needless_colour(picture: Any) -> Any:
+    """An "RGB" picture whose channels are all equal as "L"."""
+    if picture.mode != "RGB":
+        return picture
+    from PIL import ImageChops
+
+    red, green, blue = picture.split()
+    same = all(ImageChops.difference(red, other).getbbox() is None for other in (green, blue))
+    return red if same else picture
+
+
+def _digest(picture: Any) -> str:
+    small = drop_needless_colour(picture) if picture.width * picture.height <= 2**16 else picture
+    digest = hashlib.blake2b(f"{small.size}{small.mode}".encode(), digest_size=16)
+    digest.update(small.tobytes())
+    return digest.hexdigest()
+
+
+def _extremes(picture: Any) -> list[tuple[int, int]]:
+    found = picture.getextrema()
+    return list(found) if isinstance(found[0], tuple) else [found]
+
+
+def _explain(error: Exception) -> tuple[str, str, str]:
+    """Code, reason and remedy for an error of Pillow."""
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(error, Image.DecompressionBombError):
+        reason = f"It declares more than {MAX_PIXELS // 10**6} million pixels."
+        return "huge-picture", reason, "Make it smaller or remove it."
+    if isinstance(error, UnidentifiedImageError):
+        reason = f"Its content is none of {', '.join(FORMATS)}, or its header is damaged."
+        return "unreadable-picture", reason, "Save it again as PNG or JPEG, or remove it."
+    text = _shorten(str(error)) or type(error).__name__
+    signs = ("truncated", "broken data stream", "end of file", "incomplete", "not enough")
+    if isinstance(error, EOFError) or any(sign in text.lower() for sign in signs):
+        return "truncated-picture", f"The file ends early ({text}).", "Copy it again."
+    return "unreadable-picture", f"It cannot be decoded ({text}).", "Save it again or remove it."
+
+
+def _shorten(text: str) -> str:
+    line = " ".join(text.split())
+    return line[:200]
+
+
+if __name__ == "__main__":
+    main()
