@@ -219,23 +219,31 @@ def check_labels(frame: Frame, target: str, labels: Sequence[str], account: Acco
 
 
 def check_duplicates(
-    frame: Frame, keys: Sequence[str], labels: Sequence[str], is_varied: bool, account: Account
+    frame: Frame,
+    keys: Sequence[str],
+    labels: Sequence[str],
+    is_telling: np.ndarray,
+    account: Account,
 ) -> None:
     """Report rows that repeat: within the set, across given splits, and with other targets.
 
-    `is_varied` says that a column takes many values, so that repeats are no coincidence.
+    `is_telling` [rows] says where a row holds values that do not repeat by coincidence;
+    only repeats of such rows are worth a warning.
     """
     rows: dict[str, list[int]] = defaultdict(list)
     for row, key in enumerate(keys):
         rows[key].append(row)
     repeats = [group for group in rows.values() if len(group) > 1]
+    telling = [group for group in repeats if is_telling[group[0]]]
+    report = account.warn if telling else account.note
+    repeats = telling or repeats
     across = [group for group in repeats if len({frame.homes[row] for row in group}) > 1]
     conflicts = [group for group in repeats if len({labels[row] for row in group}) > 1]
     extra = sum(len(group) - 1 for group in repeats)
     if repeats:
         share = extra / len(frame)
-        report = account.warn if is_varied and share >= NATURAL_DUPLICATES else account.note
-        report(
+        report_repeats = report if share >= NATURAL_DUPLICATES else account.note
+        report_repeats(
             "duplicate-rows",
             frame.place(repeats[0][1]),
             f"{extra} rows ({share:.1%}) repeat an earlier one; the first repeats "
@@ -244,7 +252,6 @@ def check_duplicates(
         )
     if across:
         pair = _first_pair(across[0], frame.homes)
-        report = account.warn if is_varied else account.note
         report(
             "duplicate-across-splits",
             frame.place(pair[1]),
@@ -254,7 +261,6 @@ def check_duplicates(
         )
     if conflicts:
         pair = _first_pair(conflicts[0], labels)
-        report = account.warn if is_varied else account.note
         report(
             "conflicting-labels",
             frame.place(pair[1]),

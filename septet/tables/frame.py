@@ -99,8 +99,8 @@ def find_split_files(folder: Path, account: Account) -> dict[str, Path]:
         raise DataError(f"The folder {folder.name} cannot be read: {reason_of(error)}.") from None
     tables = [path for path in paths if path.suffix.lower() in SUFFIXES and not path.is_dir()]
     found: dict[str, Path] = {}
-    for path in tables:
-        for home, stems in SPLIT_STEMS.items():
+    for home, stems in SPLIT_STEMS.items():
+        for path in tables:
             if path.stem.casefold() not in stems:
                 continue
             if home in found:

@@ -16,15 +16,17 @@ from septet.tables.columns import (
     Column,
     category_key,
     infer,
+    is_missing,
     numbers_of,
     parse_number,
     texts_of,
 )
+from septet.tables.files import Table
 from septet.tables.frame import Frame, join, read_tables
 from septet.tables.options import TableDataOptions
 
-TARGET_NAMES = ("target", "label", "labels", "class", "y", "outcome", "species", "category")
-TARGET_NAMES += ("response", "diagnosis", "quality", "price", "result", "survived", "churn")
+TARGET_NAMES = ("target", "label", "labels", "class", "y", "outcome", "response")
+TARGET_NAMES += ("species", "diagnosis", "survived", "churn", "price")
 
 NUM_TARGET_BINS = 10
 """Numbers are split so that each tenth of them is in every split."""
@@ -43,8 +45,11 @@ def read_dataset(
     """
     account = Account()
     tables = read_tables(source, account)
-    header = next(iter(tables.values())).columns
-    target = choose_target(header, options, next(iter(tables.values())).file, account)
+    first = next(iter(tables.values()))
+    header, target = first.columns, options.target
+    check_names(header, options, first.file)
+    if target is None:
+        target = guess_target(first, options.ignore, account, is_number=not is_classification)
     frame = join(tables, target, account)
     frame = frame.take(checks.reject_targets(frame, target, not is_classification, account))
     _require_rows(frame, account, source.name)
@@ -86,39 +91,48 @@ def _facts(target: str, header: Sequence[str], columns: Sequence[Column]) -> dic
     return {"target": target, "header": list(header), "columns": kinds}
 
 
-def choose_target(
-    header: Sequence[str], options: TableDataOptions, file: str, account: Account
-) -> str:
-    """The column to predict: as set, else by its name, else the last one; a guess is noted.
+def check_names(header: Sequence[str], options: TableDataOptions, file: str) -> None:
+    """Refuse settings that name no column, or leave nothing to learn from.
 
     Raises:
-        DataError: A column named in the settings is not in the table.
+        DataError: Says which.
     """
     for name in [*options.ignore, *([options.target] if options.target else [])]:
         if name not in header:
             known = ", ".join(header[:20]) + (", ..." if len(header) > 20 else "")
             raise DataError(f"{file} has no column '{name}'. It has: {known}.")
-    if options.target is not None:
-        if options.target in options.ignore:
-            raise DataError(
-                f"The target '{options.target}' is also in data.ignore. Remove it there."
-            )
-        return options.target
-    open_names = [name for name in header if name not in options.ignore]
-    if not open_names:
-        raise DataError(
-            f"{file}: data.ignore names every column. Leave the target and some others."
-        )
-    by_name = {re.sub(r"\W|_", "", name.casefold()): name for name in reversed(open_names)}
-    target = next((by_name[name] for name in TARGET_NAMES if name in by_name), open_names[-1])
-    how = "by its name" if target.casefold() in TARGET_NAMES else "as the last column"
+    if options.target in options.ignore:
+        raise DataError(f"The target '{options.target}' is also in data.ignore. Remove it there.")
+    if set(header) <= set(options.ignore):
+        raise DataError(f"{file}: data.ignore names every column. Leave the target and others.")
+
+
+def guess_target(table: Table, ignore: Sequence[str], account: Account, *, is_number: bool) -> str:
+    """The column to predict, by its name, else the last one; the guess is noted.
+
+    Where a number is to be predicted, columns of numbers come first.
+    """
+    names = [name for name in table.columns if name not in ignore]
+    if is_number:
+        names = [name for name in names if _is_numeric(table.column(name))] or names
+    by_name = {re.sub(r"\W|_", "", name.casefold()): name for name in reversed(names)}
+    named = [by_name[name] for name in TARGET_NAMES if name in by_name]
+    target = named[0] if named else names[-1]
+    kind = " of numbers" if is_number else ""
     account.note(
         "guessed-target",
-        file,
-        f"The column to predict is '{target}', guessed {how}.",
+        table.file,
+        f"The column to predict is '{target}', guessed "
+        + ("by its name." if named else f"as the last column{kind}."),
         "Set data.target to predict another.",
     )
     return target
+
+
+def _is_numeric(cells: Sequence[str | None]) -> bool:
+    known = [cell for cell in cells[:1000] if cell is not None and not is_missing(cell)]
+    numbers = [cell for cell in known if parse_number(cell) is not None]
+    return bool(known) and len(numbers) >= 0.5 * len(known)
 
 
 def values_of(column: Column, cells: Sequence[str | None]) -> np.ndarray:
@@ -175,9 +189,11 @@ def _check_rows(
 ) -> None:
     """Everything that needs the target: leaks, repeats, conflicts, labels."""
     labels = [str(value) for value in targets.tolist()]
-    is_varied = any(_is_varied(values[column.name]) for column in columns)
+    is_telling = np.zeros(len(frame), dtype=bool)
+    for column in columns:
+        is_telling |= _telling_cells(values[column.name])
     keys = frame.keys(column.name for column in columns)
-    checks.check_duplicates(frame, keys, labels, is_varied, account)
+    checks.check_duplicates(frame, keys, labels, is_telling, account)
     checks.check_leaks(frame, columns, values, targets, account)
     where = f"{frame.files[0]}, column '{target}'"
     different = set(labels)
@@ -198,10 +214,12 @@ def _check_rows(
         account.forbid("too-many-classes", where, message, "Choose another data.target.")
 
 
-def _is_varied(values: np.ndarray) -> bool:
+def _telling_cells(values: np.ndarray) -> np.ndarray:
+    """Which cells hold a number of a column that takes so many that repeats are no coincidence."""
     if values.dtype == object:
-        return False
-    return len(np.unique(values)) > 0.2 * len(values)
+        return np.zeros(len(values), dtype=bool)
+    known = np.isfinite(values)
+    return known & (len(np.unique(values[known])) > 0.2 * len(values))
 
 
 def _are_measurements(labels: set[str], num_rows: int) -> bool:
