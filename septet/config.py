@@ -51,7 +51,12 @@ class ModelOptions(Options):
 class TrainingOptions(Options):
     """How a model is trained, the same for every task."""
 
-    epochs: int = Field(20, ge=1, le=1_000_000, description="Passes over the training data.")
+    epochs: int | None = Field(
+        20,
+        ge=1,
+        le=1_000_000,
+        description="Passes over the training data; null when only minutes should decide.",
+    )
     minutes: float | None = Field(
         None,
         gt=0.0,
@@ -106,7 +111,7 @@ class TrainingOptions(Options):
     checkpoint_every_s: float = Field(
         30.0,
         ge=0.0,
-        description="Seconds between checkpoints inside an epoch; each epoch's end has one too.",
+        description="Seconds between checkpoints; the end of training has one too.",
     )
     checkpoint_every_steps: int | None = Field(
         None, ge=1, description="Also save a checkpoint every so many steps."

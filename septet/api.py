@@ -1,0 +1,246 @@
+"""What Septet does, as functions: train, resume, evaluate, load, check, reproduce."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from septet import registry
+from septet.config import RunConfig, validate
+from septet.data.account import Account
+from septet.errors import ConfigError, InputError, RunNotFoundError
+from septet.runs import storage
+from septet.runs.folder import RunFolder, read_object, runs_root
+from septet.runs.observer import Observer
+from septet.runs.receipt import compare_receipts
+from septet.runs.running import run_config, run_to_the_end
+from septet.runs.session import read, resolve_source, training_options
+from septet.runs.shipped import Model
+from septet.version import __version__
+
+Settings = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Args:
+        name: Its name.
+        folder: Where everything about it is.
+        evaluation: Scores with intervals, per class, and what they were measured on.
+    """
+
+    name: str
+    folder: Path
+    evaluation: dict[str, Any]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The scores by name."""
+        return self.evaluation["scores"]
+
+    @property
+    def report(self) -> Path:
+        """The page that shows the run."""
+        return self.folder / "report.html"
+
+    def load(self) -> Model:
+        """The trained model, ready to predict."""
+        return Model(self.folder / "model")
+
+    def predict(self, inputs: Any) -> Any:
+        """Answers of the trained model; loads it each time, so `load` for many calls."""
+        return self.load().predict(inputs)
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Whether training again gave the same.
+
+    Args:
+        equal: Weights and log are bit for bit the same.
+        differences: What differs, inputs first; empty when equal.
+        run: The new run.
+    """
+
+    equal: bool
+    differences: list[str]
+    run: Run
+
+
+def resolve_config(
+    task: str,
+    data: str | Path,
+    settings: Settings | None = None,
+    *,
+    epochs: int | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+) -> RunConfig:
+    """Everything a run needs, with defaults filled in and checked.
+
+    Raises:
+        ConfigError: A setting is unknown or out of range.
+        InputError: The task is unknown.
+    """
+    groups = {"data": {}, "model": {}, "training": {}}
+    for group, values in (settings or {}).items():
+        if group not in groups:
+            raise ConfigError(f"Unknown group of settings '{group}'. Known: data, model, training.")
+        groups[group] = dict(values)
+    if epochs is not None:
+        groups["training"]["epochs"] = epochs
+    if minutes is not None:
+        groups["training"]["minutes"] = minutes
+        groups["training"].setdefault("epochs", None)
+    kind = registry.task(task)
+    training = training_options(kind, groups["training"])
+    if training.epochs is None and training.minutes is None:
+        raise ConfigError("Neither training.epochs nor training.minutes is set. Set one.")
+    source = str(data)
+    if Path(source).exists():
+        source = str(Path(source).absolute())
+    return validate(
+        RunConfig,
+        {
+            "septet": __version__,
+            "task": task,
+            "source": source,
+            "seed": seed,
+            "data": validate(kind.data_options, groups["data"], "data").model_dump(mode="json"),
+            "model": validate(kind.model_options, groups["model"], "model").model_dump(mode="json"),
+            "training": training.model_dump(mode="json"),
+        },
+        "config",
+    )
+
+
+def train(
+    task: str,
+    data: str | Path,
+    *,
+    settings: Settings | None = None,
+    epochs: int | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    name: str | None = None,
+    observer: Observer | None = None,
+    started: float | None = None,
+) -> Run:
+    """Train `task` on `data` and keep everything about it in a run folder.
+
+    Args:
+        task: As listed by `septet tasks`.
+        data: A path, or a sample's name.
+        settings: `{"model": {"depth": 3}, "training": {...}, "data": {...}}`.
+        epochs: Passes over the training data.
+        minutes: End within so many minutes, everything included.
+        seed: Of initial weights, splits, order and augmentation.
+        name: Of the run; made up when absent.
+        observer: Hears how it goes.
+        started: `time.monotonic()` from which `minutes` count.
+
+    Raises:
+        InputError: Refused, with nothing written.
+        RunError: Failed while running; resumable from the last checkpoint.
+        Interrupted: Stopped on request; resumable.
+
+    Example:
+        >>> import septet
+        >>> run = septet.train("tabular-classification", "breast-cancer")  # doctest: +SKIP
+        >>> run.scores["accuracy"]                                         # doctest: +SKIP
+    """
+    started = time.monotonic() if started is None else started
+    config = resolve_config(task, data, settings, epochs=epochs, minutes=minutes, seed=seed)
+    material = read(config)
+    run = RunFolder.create(runs_root(), name, task, config.model_dump(mode="json"))
+    evaluation = run_to_the_end(run, observer or Observer(), started=started, material=material)
+    return Run(run.name, run.path, evaluation)
+
+
+def resume(run: str, *, observer: Observer | None = None, started: float | None = None) -> Run:
+    """Continue a run from its newest complete checkpoint to its end.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+        RunBusyError: Another process works on it.
+    """
+    folder = RunFolder.find(runs_root(), run)
+    evaluation = run_to_the_end(folder, observer or Observer(), started=started)
+    return Run(folder.name, folder.path, evaluation)
+
+
+def check(
+    task: str, data: str | Path, *, settings: Settings | None = None, seed: int = 0
+) -> Account:
+    """The account of a data set; trains nothing."""
+    config = resolve_config(task, data, settings, seed=seed)
+    kind = registry.task(task)
+    options = validate(kind.data_options, config.data, "data")
+    return kind.read(resolve_source(task, config.source), options, seed).account
+
+
+def evaluate(run: str, data: str | Path | None = None) -> dict[str, Any]:
+    """The scores of a run's model: those of its own test, or measured now on `data`."""
+    folder = RunFolder.find(runs_root(), run)
+    if data is None:
+        evaluation = read_object(folder.path / "evaluation.json")
+        if evaluation is None:
+            raise RunNotFoundError(
+                f"The run '{folder.name}' has no scores yet; it is {folder.status()['status']}. "
+                f"Finish it with: septet resume {folder.name}"
+            )
+        return evaluation
+    model = Model(folder.model)
+    return model.evaluate(resolve_source(model.description.task, str(data)))
+
+
+def load(path: str | Path) -> Model:
+    """The model in a model folder, a run folder or the run of that name."""
+    folder = Path(path)
+    if (folder / "model.json").exists() or not (folder / "config.json").exists():
+        if folder.exists():
+            return Model(folder)
+        return Model(model_of(RunFolder.find(runs_root(), str(path))))
+    return Model(model_of(RunFolder(folder)))
+
+
+def model_of(run: RunFolder) -> Path:
+    """The model folder of a run.
+
+    Raises:
+        RunNotFoundError: The run is not finished, so it has none.
+    """
+    if not run.model.exists():
+        raise RunNotFoundError(
+            f"The run '{run.name}' has no model yet; it is {run.status()['status']}. "
+            f"Finish it with: septet resume {run.name}"
+        )
+    return run.model
+
+
+def reproduce(
+    run: str, *, observer: Observer | None = None, name: str | None = None
+) -> Reproduction:
+    """Train a run again from its receipt and say whether it came out the same.
+
+    Raises:
+        InputError: The run is not finished, so there is nothing to compare with.
+    """
+    original = RunFolder.find(runs_root(), run)
+    receipt = read_object(original.receipt_path)
+    if receipt is None:
+        raise InputError(
+            f"The run '{original.name}' has no receipt; it is {original.status()['status']}. "
+            f"Finish it with: septet resume {original.name}"
+        )
+    config = run_config(original)
+    material = read(config)
+    root = original.path.parent
+    again = RunFolder.create(root, name, config.task, config.model_dump(mode="json"))
+    storage.commit_file(again.path / "replay.json", storage.json_bytes({"plan": receipt["plan"]}))
+    evaluation = run_to_the_end(again, observer or Observer(), material=material)
+    differences = compare_receipts(receipt, read_object(again.receipt_path) or {})
+    return Reproduction(not differences, differences, Run(again.name, again.path, evaluation))

@@ -1,0 +1,66 @@
+"""Which device computes, and JAX's settings: made once, before the first compilation."""
+
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+from septet.errors import InputError
+
+
+def cache_root() -> Path:
+    """The user's cache folder for Septet: $SEPTET_CACHE, or ~/.cache/septet."""
+    return Path(os.environ.get("SEPTET_CACHE") or Path.home() / ".cache" / "septet")
+
+
+@functools.cache
+def start() -> str:
+    """Prepare JAX and Keras; the platform in use ("cpu", "gpu", "tpu").
+
+    Compiled programs are kept on disk in an owner-only folder, whatever their size or
+    compilation time, unless the user has already chosen a cache.
+
+    Raises:
+        InputError: Keras runs on another backend than JAX.
+    """
+    import jax
+    import keras
+
+    if keras.backend.backend() != "jax":
+        raise InputError(
+            f"Keras runs on the '{keras.backend.backend()}' backend; Septet trains on 'jax'. "
+            "Unset KERAS_BACKEND, or set it to 'jax'."
+        )
+    if jax.config.jax_compilation_cache_dir is None:
+        folder = _owner_only(cache_root() / "xla")
+        if folder is not None:
+            jax.config.update("jax_compilation_cache_dir", str(folder))
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+            jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return jax.default_backend()
+
+
+def _owner_only(folder: Path) -> Path | None:
+    """`folder`, made for its owner alone; None if that cannot be had.
+
+    A cache entry is machine code that is run: nobody else may write there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
+        return folder if folder.stat().st_uid == os.getuid() else None
+    except OSError:
+        return None
+
+
+def describe() -> dict[str, Any]:
+    """The device in words, for the receipt and the start of a run."""
+    import jax
+
+    device = jax.devices()[0]
+    return {
+        "platform": device.platform,
+        "kind": device.device_kind,
+        "count": jax.device_count(),
+        "cpu_cores": len(os.sched_getaffinity(0)),
+    }

@@ -1,0 +1,144 @@
+"""The loop: runs the program in chunks and hands control back after each.
+
+It knows nothing of files, budgets or validation; who calls it decides when to stop.
+"""
+
+import functools
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from septet.engine.feeds import ResidentFeed
+from septet.engine.program import Program, Step
+from septet.engine.schedules import Control
+from septet.engine.state import TrainState
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What one chunk did.
+
+    Args:
+        count: Steps done.
+        seconds: Wall-clock time of the chunk.
+        logs: Running loss and metrics of the epoch after its last step.
+        bad_step: First step whose loss was not finite, or None.
+    """
+
+    count: int
+    seconds: float
+    logs: dict[str, float]
+    bad_step: int | None
+
+
+class Loop:
+    """Chunks of steps over a feed, from any position.
+
+    Args:
+        step: Pure `(state, batch, control) -> (state, logs)`.
+        feed: Where batches come from.
+        state: Where to begin.
+        platform: "cpu" or another; decides the lowering.
+        chunk_s: How long a chunk should take.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        feed: ResidentFeed,
+        state: TrainState,
+        *,
+        platform: str,
+        chunk_s: float = 0.25,
+    ):
+        """See the class."""
+        self.state = state
+        self.feed = feed
+        self.chunk_s = chunk_s
+        self.pace = 1
+        self._order: tuple[int, Any] = (-1, None)
+        self._full = Program(step, feed.batch_size, platform)
+        self._tail = Program(step, feed.tail_size, platform) if feed.tail_size else None
+
+    def compile(self, control: Control) -> None:
+        """Compile the program; the last, smaller batch's compiles while the first runs."""
+        order = self._epoch_order(0)
+        arguments = (self.state, self.feed.block, order, control)
+        self._full.lower(*arguments)
+        if self._tail is not None:
+            self._tail.lower(*arguments)
+        self._full.compile()
+        if self._tail is not None:
+            self._tail.compile_ahead()
+
+    @property
+    def num_traces(self) -> int:
+        """How often a step was traced: once, and once more for a smaller last batch."""
+        return self._full.num_traces + (self._tail.num_traces if self._tail else 0)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Device memory that a chunk needs, where the compiler tells."""
+        return self._full.memory_bytes()
+
+    def advance(self, epoch: int, index: int, limit: int, control: Control) -> Chunk:
+        """Run the next chunk: at most `limit` steps from step `index` of `epoch`."""
+        import jax.numpy as jnp
+
+        if index == 0:
+            zeros = [jnp.zeros_like(value) for value in self.state.metrics]
+            self.state = self.state._replace(metrics=zeros)
+        order = self._epoch_order(epoch)
+        begin = time.monotonic()
+        if index < self.feed.full_steps:
+            count = max(1, min(self.pace, limit, self.feed.full_steps - index))
+            result = self._full(self.state, self.feed.block, order, control, index, count)
+        else:
+            count = 1
+            result = self._run_tail(order, control)
+        self.state, logs, bad = result
+        logs = {name: float(value) for name, value in logs.items()}
+        seconds = time.monotonic() - begin
+        if index < self.feed.full_steps:
+            self._set_pace(count, seconds)
+        return Chunk(count, seconds, logs, int(bad) if int(bad) >= 0 else None)
+
+    def _run_tail(self, order: Any, control: Control) -> Any:
+        """The last, smaller batch: its rows moved to the front of an order of equal length."""
+        import jax.numpy as jnp
+
+        assert self._tail is not None
+        first = self.feed.full_steps * self.feed.batch_size
+        rows = jnp.concatenate([order[first:], order[:first]])
+        return self._tail(self.state, self.feed.block, rows, control, 0, 1)
+
+    def _epoch_order(self, epoch: int) -> Any:
+        import jax
+
+        if self._order[0] != epoch:
+            self._order = (epoch, jax.device_put(self.feed.order(epoch)))
+        return self._order[1]
+
+    def _set_pace(self, count: int, seconds: float) -> None:
+        """Aim at `chunk_s`; grow by no more than 8 times, since a first chunk may lie."""
+        wanted = self.chunk_s * count / max(seconds, 1e-6)
+        self.pace = max(1, int(min(wanted, self.pace * 8)))
+
+
+def all_finite(state: TrainState) -> bool:
+    """Whether every real number that training changes is finite."""
+    import jax
+
+    return bool(_finite_program()(jax.tree.leaves(state)))
+
+
+@functools.cache
+def _finite_program() -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    def check(leaves: list[Any]) -> Any:
+        real = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
+        return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in real]))
+
+    return jax.jit(check)

@@ -1,0 +1,225 @@
+"""Convolutions and pooling as matrix products and reshapes, where XLA's own are slow.
+
+XLA's CPU convolutions are many times slower inside a device loop than outside. While a
+model is traced under `lowered()`, `jax.lax.conv_general_dilated` becomes patches and one
+matrix product, and pooling over windows that do not overlap becomes a reshape and a
+reduction; both are differentiated by JAX, so the backward pass is lowered too. Exact to
+float32 rounding. What does not fit goes to XLA unchanged. GPUs keep cuDNN.
+"""
+
+import contextlib
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+
+@contextlib.contextmanager
+def lowered(platform: str) -> Iterator[None]:
+    """Trace convolutions and pooling in their lowered form on "cpu"; elsewhere do nothing."""
+    if platform != "cpu":
+        yield
+        return
+    from jax import lax
+
+    original = lax.conv_general_dilated, lax.reduce_window
+    lax.conv_general_dilated = _convolution_for(original[0])
+    lax.reduce_window = _pooling_for(original[1])
+    try:
+        yield
+    finally:
+        lax.conv_general_dilated, lax.reduce_window = original
+
+
+def _convolution_for(original: Any) -> Any:
+    """`conv_general_dilated` that takes the lowered path where it applies."""
+
+    def conv_general_dilated(
+        lhs: Any,
+        rhs: Any,
+        window_strides: Sequence[int],
+        padding: Any,
+        lhs_dilation: Sequence[int] | None = None,
+        rhs_dilation: Sequence[int] | None = None,
+        dimension_numbers: Any = None,
+        feature_group_count: int = 1,
+        batch_group_count: int = 1,
+        **rest: Any,
+    ) -> Any:
+        from jax import lax
+
+        numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
+        plain = (
+            batch_group_count == 1
+            and feature_group_count == 1
+            and all(dilation == 1 for dilation in lhs_dilation or ())
+            and rest.get("preferred_element_type") is None
+            and lhs.dtype == rhs.dtype
+        )
+        if not plain:
+            return original(
+                lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation,
+                dimension_numbers, feature_group_count, batch_group_count, **rest,
+            )  # fmt: skip
+        channels_last, kernel, restore = _to_channels_last(lhs, rhs, numbers)
+        spatial = len(window_strides)
+        dilation = tuple(rhs_dilation or (1,) * spatial)
+        pads = _pads(channels_last.shape, kernel.shape, window_strides, dilation, padding)
+        return restore(convolve(channels_last, kernel, tuple(window_strides), pads, dilation))
+
+    return conv_general_dilated
+
+
+def _to_channels_last(lhs: Any, rhs: Any, numbers: Any) -> tuple[Any, Any, Any]:
+    """(inputs [n, *spatial, c], kernel [*spatial, in, out], function back to the caller's layout)."""
+    import jax.numpy as jnp
+
+    lhs_spec, rhs_spec, out_spec = numbers
+    inputs = jnp.transpose(lhs, (lhs_spec[0], *lhs_spec[2:], lhs_spec[1]))
+    kernel = jnp.transpose(rhs, (*rhs_spec[2:], rhs_spec[1], rhs_spec[0]))
+    back = [0] * len(out_spec)
+    for position, axis in enumerate((out_spec[0], *out_spec[2:], out_spec[1])):
+        back[axis] = position
+    return inputs, kernel, lambda outputs: jnp.transpose(outputs, back)
+
+
+def _pads(
+    shape: Sequence[int],
+    kernel_shape: Sequence[int],
+    strides: Sequence[int],
+    dilation: Sequence[int],
+    padding: Any,
+) -> list[tuple[int, int]]:
+    """Padding before and after each spatial axis, in numbers."""
+    if not isinstance(padding, str):
+        return [(int(low), int(high)) for low, high in padding]
+    if padding.upper() == "VALID":
+        return [(0, 0)] * len(strides)
+    pads = []
+    for size, width, stride, rate in zip(
+        shape[1:-1], kernel_shape[:-2], strides, dilation, strict=True
+    ):
+        reach = (width - 1) * rate + 1
+        total = max((math.ceil(size / stride) - 1) * stride + reach - size, 0)
+        low = total // 2 if padding.upper() == "SAME" else total - total // 2
+        pads.append((low, total - low))
+    return pads
+
+
+def convolve(
+    inputs: Any,
+    kernel: Any,
+    strides: Sequence[int],
+    pads: Sequence[tuple[int, int]],
+    dilation: Sequence[int],
+) -> Any:
+    """Convolution as one matrix product over patches.
+
+    Args:
+        inputs: [n, *spatial, in].
+        kernel: [*window, in, out].
+        strides: Step of the window along each spatial axis.
+        pads: Zeros (or cropping, when negative) before and after each spatial axis.
+        dilation: Distance between the window's taps along each spatial axis.
+
+    Returns:
+        [n, *positions, out].
+    """
+    from jax import lax
+
+    window, (in_dim, out_dim) = kernel.shape[:-2], kernel.shape[-2:]
+    zero = inputs.dtype.type(0)
+    padded = lax.pad(inputs, zero, [(0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0)])
+    patches = _patches(padded, window, strides, dilation)
+    positions = patches.shape[:-1]
+    flat = patches.reshape(-1, math.prod(window) * in_dim) @ kernel.reshape(-1, out_dim)
+    return flat.reshape(*positions, out_dim)
+
+
+def _patches(
+    padded: Any, window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
+) -> Any:
+    """[n, *positions, taps * in]: what each window sees, taps in row-major order."""
+    import jax.numpy as jnp
+    from jax import lax
+
+    sizes = padded.shape[1:-1]
+    reach = [(width - 1) * rate + 1 for width, rate in zip(window, dilation, strict=True)]
+    ends = [
+        (size - span) // stride * stride + 1
+        for size, span, stride in zip(sizes, reach, strides, strict=True)
+    ]
+    if any(end < 1 for end in ends):
+        ends = [max(end, 0) for end in ends]
+    taps = []
+    for tap in itertools.product(*(range(width) for width in window)):
+        start = [index * rate for index, rate in zip(tap, dilation, strict=True)]
+        limit = [low + end for low, end in zip(start, ends, strict=True)]
+        taps.append(
+            lax.slice(
+                padded,
+                (0, *start, 0),
+                (padded.shape[0], *limit, padded.shape[-1]),
+                (1, *strides, 1),
+            )
+        )
+    return taps[0] if len(taps) == 1 else jnp.concatenate(taps, axis=-1)
+
+
+def _pooling_for(original: Any) -> Any:
+    """`reduce_window` that reshapes and reduces when windows tile the array."""
+
+    def reduce_window(
+        operand: Any,
+        init_value: Any,
+        computation: Any,
+        window_dimensions: Any,
+        window_strides: Any = None,
+        padding: Any = "VALID",
+        *rest: Any,
+        **more: Any,
+    ) -> Any:
+        import jax.numpy as jnp
+        from jax import lax
+
+        reduction = {lax.max: jnp.max, lax.add: jnp.sum}.get(computation)
+        tiles = (
+            reduction is not None
+            and not rest
+            and not more
+            and hasattr(operand, "shape")
+            and tuple(window_dimensions) == tuple(window_strides or ())
+            and all(
+                size >= width for size, width in zip(operand.shape, window_dimensions, strict=True)
+            )
+            and (
+                padding == "VALID"
+                or (padding == "SAME" and _divides(operand.shape, window_dimensions))
+            )
+        )
+        if not tiles:
+            return original(
+                operand, init_value, computation, window_dimensions, window_strides, padding,
+                *rest, **more,
+            )  # fmt: skip
+        return _reduce_tiles(operand, window_dimensions, reduction)
+
+    return reduce_window
+
+
+def _divides(shape: Sequence[int], window: Sequence[int]) -> bool:
+    return all(size % width == 0 for size, width in zip(shape, window, strict=True))
+
+
+def _reduce_tiles(operand: Any, window: Sequence[int], reduction: Any) -> Any:
+    """`reduction` over tiles of shape `window`; what is left at the far edges is dropped."""
+    counts = [size // width for size, width in zip(operand.shape, window, strict=True)]
+    cropped = operand[tuple(slice(0, n * width) for n, width in zip(counts, window, strict=True))]
+    shape: list[int] = []
+    axes: list[int] = []
+    for count, width in zip(counts, window, strict=True):
+        shape.append(count)
+        if width > 1:
+            axes.append(len(shape))
+            shape.append(width)
+    return reduction(cropped.reshape(shape), axis=tuple(axes))

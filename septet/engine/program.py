@@ -1,0 +1,182 @@
+"""The program: a pure training step looped on the device, its trip count an argument.
+
+One compilation serves every chunk length, so the host may take control back whenever it
+likes and no result depends on when it does.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from septet.engine.lowering import lowered
+from septet.engine.schedules import Control, progress_at, scale_at
+from septet.engine.state import TrainState
+
+Step = Callable[[TrainState, Any, Control], tuple[TrainState, dict[str, Any]]]
+Augment = Callable[[Any, dict[str, Any]], dict[str, Any]]
+
+
+def keras_step(
+    model: Any,
+    *,
+    learning_rate: float,
+    schedule: str,
+    warmup: float,
+    average_decay: float | None = None,
+    augment: Augment | None = None,
+    seed: int = 0,
+) -> Step:
+    """A step that is the compiled `keras.Model`'s own `train_step`, with what surrounds it.
+
+    Args:
+        model: Built and compiled.
+        learning_rate: Highest rate; `schedule` and `warmup` say how it moves.
+        schedule: As in `schedules.scale_at`.
+        warmup: Share of the run over which the rate rises.
+        average_decay: Decay of a moving average of the weights, or None.
+        augment: Pure `(key, inputs) -> inputs`, applied to each batch.
+        seed: Of the augmentation; each step's key is folded from it.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    rate_index = _learning_rate_index(model.optimizer)
+
+    def step(state: TrainState, batch: Any, control: Control) -> tuple[TrainState, dict[str, Any]]:
+        inputs, *rest = batch
+        if augment is not None:
+            inputs = augment(jax.random.fold_in(jax.random.key(seed), state.step), inputs)
+        scale = control.scale * scale_at(progress_at(state.step, control), schedule, warmup)
+        optimizer = list(state.optimizer)
+        current = optimizer[rate_index]
+        optimizer[rate_index] = (learning_rate * scale).astype(current.dtype)
+        logs, (trainable, non_trainable, optimizer, metrics) = model.train_step(
+            (state.trainable, state.non_trainable, optimizer, state.metrics), (inputs, *rest)
+        )
+        average = state.average
+        if average_decay is not None:
+            # A young average follows closely, so that early weights do not linger.
+            count = state.step.astype(jnp.float32)
+            decay = jnp.minimum(average_decay, (1.0 + count) / (10.0 + count))
+            average = _blend(average, [*trainable, *non_trainable], decay)
+        state = TrainState(
+            list(trainable), list(non_trainable), list(optimizer), list(metrics), average,
+            state.step + 1,
+        )  # fmt: skip
+        return state, logs
+
+    return step
+
+
+def _blend(average: list[Any], current: list[Any], decay: Any) -> list[Any]:
+    """decay * average + (1 - decay) * current for real numbers; anything else is copied."""
+    import jax.numpy as jnp
+
+    return [
+        old + (1.0 - decay).astype(old.dtype) * (new - old)
+        if jnp.issubdtype(old.dtype, jnp.floating)
+        else new
+        for old, new in zip(average, current, strict=True)
+    ]
+
+
+def _learning_rate_index(optimizer: Any) -> int:
+    """Where the learning rate stands among the optimizer's variables."""
+    # LossScaleOptimizer wraps the one that holds the rate and lists its variables too.
+    rate = getattr(optimizer, "inner_optimizer", optimizer).learning_rate
+    return next(i for i, variable in enumerate(optimizer.variables) if variable is rate)
+
+
+class Program:
+    """`step` looped over rows of an order, compiled once for one batch size.
+
+    `run(state, block, order, control, start, count)` does `count` steps from step
+    `start` of the epoch, gathering rows `order[start * batch : ...]` of `block`, and
+    returns (state, logs of the last step, first step of this call whose running loss
+    was not finite or -1).
+    """
+
+    def __init__(self, step: Step, batch_size: int, platform: str):
+        """See the class; `platform` decides the lowering."""
+        self.batch_size = batch_size
+        self.num_traces = 0
+        self._step = step
+        self._platform = platform
+        self._compiled: Any = None
+        self._lowered: Any = None
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+
+    def lower(self, state: Any, block: Any, order: Any, control: Control) -> None:
+        """Trace for these shapes; cheap beside compiling, and not safe to do in a thread."""
+        import jax
+        import numpy as np
+
+        program = jax.jit(self._run, donate_argnums=0)
+        with lowered(self._platform):
+            self._lowered = program.lower(state, block, order, control, np.int32(0), np.int32(0))
+
+    def compile(self) -> None:
+        """Compile what was lowered; may run in a thread."""
+        self._compiled = self._lowered.compile()
+        self._lowered = None
+
+    def compile_ahead(self) -> None:
+        """Compile in a thread while something else runs; the first call waits for it."""
+
+        def work() -> None:
+            try:
+                self.compile()
+            except BaseException as error:
+                self._failure = error
+
+        self._thread = threading.Thread(target=work, name="septet-compile", daemon=True)
+        self._thread.start()
+
+    def memory_bytes(self) -> int | None:
+        """Device memory of a call: arguments, results and temporaries; None if not told."""
+        try:
+            analysis = self._compiled.memory_analysis()
+            return int(analysis.argument_size_in_bytes + analysis.temp_size_in_bytes)
+        except (AttributeError, NotImplementedError, TypeError):
+            return None
+
+    def __call__(
+        self, state: Any, block: Any, order: Any, control: Control, start: int, count: int
+    ) -> tuple[Any, dict[str, Any], Any]:
+        """Run `count` steps; see the class."""
+        import numpy as np
+
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+            if self._failure is not None:
+                raise self._failure
+        return self._compiled(state, block, order, control, np.int32(start), np.int32(count))
+
+    def _run(
+        self, state: Any, block: Any, order: Any, control: Control, start: Any, count: Any
+    ) -> tuple[Any, dict[str, Any], Any]:
+        import jax
+        import jax.numpy as jnp
+        from jax import lax
+
+        self.num_traces += 1
+
+        def one(index: Any, state: Any) -> tuple[Any, dict[str, Any]]:
+            rows = lax.dynamic_slice_in_dim(
+                order, (start + index) * self.batch_size, self.batch_size
+            )
+            batch = jax.tree.map(lambda array: jnp.take(array, rows, axis=0), block)
+            return self._step(state, batch, control)
+
+        def body(index: Any, carry: Any) -> Any:
+            state, _, bad = carry
+            state, logs = one(index, state)
+            first = (bad < 0) & ~jnp.isfinite(logs["loss"])
+            return state, logs, jnp.where(first, state.step - 1, bad)
+
+        shapes = jax.eval_shape(one, jnp.int32(0), state)[1]
+        logs = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        bad = jnp.full((), -1, jnp.int32)
+        return lax.fori_loop(0, count, body, (state, logs, bad))

@@ -1,0 +1,146 @@
+"""The end of a run: test scores, model folder, pictures, receipt and report."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from septet.runs import index, storage
+from septet.runs.folder import RunFolder
+from septet.runs.model_folder import name_weights, save_model_folder
+from septet.runs.observer import Observer
+from septet.runs.receipt import make_receipt
+from septet.runs.report import write_report
+from septet.runs.session import Session
+from septet.runs.training import Training, Weights
+
+
+def finish(training: Training, observer: Observer) -> dict[str, Any]:
+    """Write everything that a finished run has; its evaluation.
+
+    Each file is committed on its own and can be written again, so a run that is killed
+    here finishes when it is resumed.
+    """
+    session, run = training.session, training.run
+    weights = training.shipped()
+    evaluation, outputs, split = _evaluate(session, weights)
+    _commit_json(run.path / "evaluation.json", evaluation)
+    _save_model(session, run, weights, evaluation)
+    receipt = make_receipt(
+        dataset=session.material.dataset,
+        config=session.material.config.model_dump(mode="json"),
+        weights=_weights_by_name(session, weights),
+        log_path=run.log_path,
+        plan=training.plan.events,
+    )
+    _commit_json(run.receipt_path, receipt)
+    figures = _draw(session, run, training, evaluation, outputs, split)
+    _write_report(training, evaluation, receipt, figures)
+    _set_finished(training, evaluation)
+    observer.note(f"Report: {run.report_path}")
+    return evaluation
+
+
+def _evaluate(session: Session, weights: Weights) -> tuple[dict[str, Any], Any, str]:
+    """Scores on the test split, or on the best one there is, and where they come from."""
+    sizes = {name: len(split) for name, split in session.material.dataset.splits.items()}
+    name = next(name for name in ("test", "validation", "train") if sizes.get(name))
+    outputs = session.outputs(weights, name)
+    task, prepared = session.material.task, session.material.prepared
+    evaluation = task.evaluate(outputs, session.split(name), prepared)
+    return {"split": name, "examples": sizes[name], **evaluation}, outputs, name
+
+
+def _weights_by_name(session: Session, weights: Weights) -> dict[str, Any]:
+    name, arguments = session.architecture
+    return name_weights(name, arguments, weights[0], weights[1])
+
+
+def _save_model(
+    session: Session, run: RunFolder, weights: Weights, evaluation: dict[str, Any]
+) -> None:
+    name, arguments = session.architecture
+    save_model_folder(
+        run.model,
+        task=session.material.task.name,
+        architecture=name,
+        arguments=arguments,
+        prepared=session.material.prepared,
+        weights=_weights_by_name(session, weights),
+        evaluation=evaluation,
+        account=session.material.dataset.account.to_json(),
+        monitor=session.material.task.monitor,
+    )
+
+
+def _draw(
+    session: Session,
+    run: RunFolder,
+    training: Training,
+    evaluation: dict[str, Any],
+    outputs: Any,
+    split: str,
+) -> list[tuple[str, str]]:
+    """The run's pictures, committed one by one: (file name, caption) of each."""
+    from septet.evaluation.figures import draw_curves
+
+    task, prepared = session.material.task, session.material.prepared
+    with tempfile.TemporaryDirectory(prefix="septet-") as folder:
+        staged = Path(folder)
+        figures = draw_curves(training.log.read(), staged)
+        figures += task.draw(outputs, session.split(split), evaluation, prepared, staged)
+        for name, _ in figures:
+            storage.commit_file(run.path / name, (staged / name).read_bytes())
+    return figures
+
+
+def _write_report(
+    training: Training,
+    evaluation: dict[str, Any],
+    receipt: dict[str, Any],
+    figures: list[tuple[str, str]],
+) -> None:
+    session, run = training.session, training.run
+    html = write_report(
+        run.path,
+        name=run.name,
+        config=session.material.config.model_dump(mode="json"),
+        account=session.material.dataset.account.to_json(),
+        evaluation=evaluation,
+        log_rows=training.log.read(),
+        figures=figures,
+        receipt=receipt,
+        facts=_facts(training),
+    )
+    storage.commit_file(run.report_path, html.encode())
+
+
+def _facts(training: Training) -> dict[str, Any]:
+    session = training.session
+    return {
+        "architecture": session.architecture[0],
+        "parameters": int(session.model.count_params()),
+        "steps": training.step,
+        "best_epoch": training.books.best_epoch,
+        "stopped": training.books.stopped or "the plan was done",
+        "seconds": round(training.spent_s + time.monotonic() - training.started, 1),
+    }
+
+
+def _set_finished(training: Training, evaluation: dict[str, Any]) -> None:
+    name, value = next(iter(evaluation["scores"].items()))
+    rows = training.log.read()
+    training.run.set_status(
+        "finished",
+        epochs=rows[-1]["epoch"],
+        steps=training.step,
+        score=value,
+        score_name=name,
+        seconds=_facts(training)["seconds"],
+        error=None,
+    )
+    index.refresh(training.run.path.parent)
+
+
+def _commit_json(path: Path, value: dict[str, Any]) -> None:
+    storage.commit_file(path, storage.json_bytes(value))

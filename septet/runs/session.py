@@ -1,0 +1,211 @@
+"""From settings and data to something that can train: reading, accounting, building.
+
+Everything here is a function of (config, data, seed), so a resumed or reproduced run
+builds the same thing again.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from septet import registry
+from septet.config import RunConfig, TrainingOptions, validate
+from septet.data.dataset import Dataset, Split
+from septet.engine import devices
+from septet.engine.feeds import ResidentFeed
+from septet.engine.losses import LOSSES
+from septet.engine.predict import Predictor
+from septet.engine.program import keras_step
+from septet.engine.schedules import make_optimizer
+from septet.engine.state import TrainState, initial_state
+from septet.errors import DataError
+from septet.task import Task
+
+
+@dataclass(frozen=True)
+class Material:
+    """A data set read for a task, with its settings.
+
+    Args:
+        task: The task.
+        config: Everything resolved.
+        dataset: Splits, account and facts.
+        prepared: What the task learned from the training split.
+    """
+
+    task: Task
+    config: RunConfig
+    dataset: Dataset
+    prepared: dict[str, Any]
+
+
+def resolve_source(task: str, source: str) -> Path:
+    """DATA as given by a user, as a path: an existing path, or a sample's name.
+
+    Raises:
+        DataError: There is neither, or the sample is for another task.
+    """
+    path = Path(source)
+    if path.exists():
+        return path
+    if source not in registry.SAMPLES:
+        samples = ", ".join(sorted(registry.SAMPLES))
+        raise DataError(
+            f"There is no file or folder '{source}', nor a sample of that name. "
+            f"Give a path, or one of the samples: {samples}."
+        )
+    sample = registry.sample(source)
+    if sample.task != task:
+        raise DataError(
+            f"The sample '{source}' is for {sample.task}, not for {task}. "
+            f"Use: septet train {sample.task} {source}"
+        )
+    return sample.path()
+
+
+def read(config: RunConfig) -> Material:
+    """Read the data of `config` and learn what the task needs from the training split.
+
+    Raises:
+        DataError: The data cannot be used; the message says why.
+    """
+    task = registry.task(config.task)
+    options = validate(task.data_options, config.data, "data")
+    source = resolve_source(config.task, config.source)
+    dataset = task.read(source, options, config.seed)
+    dataset.account.require_trainable(options.max_rejected)
+    if not dataset.splits.get("train"):
+        raise DataError(
+            f"No examples to train on in '{config.source}': read {dataset.account.read}, "
+            f"rejected {len(dataset.account.rejections)}. See why with: "
+            f"septet check {config.task} {config.source}"
+        )
+    return Material(task, config, dataset, task.prepare(dataset, options))
+
+
+@dataclass
+class Session:
+    """A model, its data on the device and the step that trains it.
+
+    Args:
+        material: What it was made from.
+        platform: Where it runs.
+        architecture: Name and arguments of the network.
+        model: Built and compiled; its variables hold the initial weights.
+        feed: The training data.
+        step: The pure training step.
+        state: The initial state.
+        predictor: The forward pass.
+    """
+
+    material: Material
+    platform: str
+    architecture: tuple[str, dict[str, Any]]
+    model: Any
+    feed: ResidentFeed
+    step: Any
+    state: TrainState
+    predictor: Predictor
+
+    def outputs(self, weights: tuple[list[Any], list[Any]], split: str) -> np.ndarray:
+        """The network's outputs on a split, float32 [n, ...]."""
+        inputs, _ = self.arrays(split)
+        return self.predictor(weights, inputs)
+
+    def arrays(self, split: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Inputs and targets of a split."""
+        return self.material.task.arrays(self.split(split), self.material.prepared)
+
+    def split(self, name: str) -> Split:
+        """A split; empty where the data has none of that name."""
+        return self.material.dataset.splits[name]
+
+
+def open_session(material: Material) -> Session:
+    """Build the network, compile its step's ingredients and put the data on the device."""
+    platform = devices.start()
+    task, config = material.task, material.config
+    options = validate(task.model_options, config.model, "model")
+    name, arguments = task.architecture(material.prepared, options)
+    model = _build(name, arguments, config)
+    training = config.training
+    loss = LOSSES[task.loss].compile_arguments()
+    model.compile(
+        optimizer=make_optimizer(training),
+        loss=loss["loss"],
+        metrics=loss["metrics"],
+        auto_scale_loss=training.precision == "float16",
+    )
+    inputs, targets = task.arrays(material.dataset.splits["train"], material.prepared)
+    arrays: tuple[Any, ...] = (inputs, targets)
+    if training.class_weights == "balanced":
+        arrays = (*arrays, _balanced_weights(targets, config))
+    feed = ResidentFeed.of(arrays, batch_size=training.batch_size, seed=config.seed)
+    _create_metrics(model, feed)
+    step = keras_step(
+        model,
+        learning_rate=training.learning_rate,
+        schedule=training.schedule,
+        warmup=training.warmup,
+        average_decay=training.average_decay,
+        augment=task.augment(material.prepared, options),
+        seed=config.seed,
+    )
+    state = initial_state(model, with_average=training.average_decay is not None)
+    predictor = Predictor(model, platform=platform)
+    return Session(
+        material, platform, (name, arguments), model, feed, step, state, predictor
+    )  # fmt: skip
+
+
+def _build(name: str, arguments: dict[str, Any], config: RunConfig) -> Any:
+    """The network with weights drawn from the seed, computing in the chosen precision."""
+    import keras
+
+    policies = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+    before = keras.config.dtype_policy()
+    keras.utils.set_random_seed(config.seed)
+    keras.config.set_dtype_policy(policies[config.training.precision])
+    try:
+        return registry.architecture(name)(**arguments)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _create_metrics(model: Any, feed: ResidentFeed) -> None:
+    """Have Keras make its metrics' variables, which it does on first sight of a batch."""
+    import jax
+    import jax.numpy as jnp
+
+    inputs, targets, *_ = jax.tree.map(lambda array: array[:1], feed.block)
+    shape = jax.eval_shape(
+        lambda values: model.stateless_call(
+            [variable.value for variable in model.trainable_variables],
+            [variable.value for variable in model.non_trainable_variables],
+            values,
+        )[0],
+        inputs,
+    )
+    outputs = jnp.zeros(shape.shape, shape.dtype)
+    model.compute_metrics(inputs, targets, outputs)
+    model.compute_loss(inputs, targets, outputs)
+    model.reset_metrics()
+
+
+def _balanced_weights(labels: np.ndarray, config: RunConfig) -> np.ndarray:
+    """A weight for each example, so that every class weighs the same: float32 [n]."""
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(
+            f"training.class_weights=balanced needs classes, and {config.task} has numbers. "
+            "Use training.class_weights=none."
+        )
+    counts = np.bincount(labels)
+    present = np.count_nonzero(counts)
+    return (len(labels) / (present * counts[labels])).astype(np.float32)
+
+
+def training_options(task: Task, values: dict[str, Any]) -> TrainingOptions:
+    """Training settings: general defaults, then the task's, then `values`."""
+    return validate(TrainingOptions, {**task.training_defaults, **values}, "training")

@@ -1,0 +1,82 @@
+"""A trained model as a person uses it: loaded from its folder, it answers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from septet import registry
+from septet.engine import devices
+from septet.engine.predict import Predictor
+from septet.errors import DataError
+from septet.runs.model_folder import load_network
+from septet.runs.model_schema import ModelDescription
+
+
+class Model:
+    """A model folder in memory; `predict` is all most people need.
+
+    Example:
+        >>> import septet                                       # doctest: +SKIP
+        >>> model = septet.load("runs/latest/model")            # doctest: +SKIP
+        >>> model.predict("shirt.png")                          # doctest: +SKIP
+        ClassAnswer(label='Shirt', probability=0.93, ...)
+    """
+
+    def __init__(self, path: Path | str):
+        """Load the model folder at `path`.
+
+        Raises:
+            ModelFolderError: It is damaged or not a model folder; nothing of it was run.
+        """
+        platform = devices.start()
+        description, network = load_network(path)
+        self.description: ModelDescription = description
+        self.task = registry.task(description.task)
+        self.network = network
+        self._weights = (
+            [variable.value for variable in network.trainable_variables],
+            [variable.value for variable in network.non_trainable_variables],
+        )
+        self._predictor = Predictor(network, platform=platform)
+
+    @property
+    def prepared(self) -> dict[str, Any]:
+        """What the task learned from the training data: labels, means, vocabularies."""
+        return self.description.prepared
+
+    def predict(self, inputs: Any) -> Any:
+        """Answers for inputs: a list for several, one answer for one.
+
+        Args:
+            inputs: What the task takes (a path, an array, a picture, a row, a data frame),
+                or a list of such.
+
+        Raises:
+            DataError: An input cannot be understood; names which.
+        """
+        several = isinstance(inputs, list | tuple)
+        answers = self.answers(list(inputs) if several else [inputs])
+        return answers[0] if not several and len(answers) == 1 else answers
+
+    def answers(self, inputs: list[Any]) -> list[Any]:
+        """One typed answer for each of `inputs` (a table file counts once a row)."""
+        if not inputs:
+            raise DataError("No inputs were given. Give at least one.")
+        outputs = self.outputs(self.task.encode(inputs, self.prepared))
+        return self.task.answer(outputs, self.prepared)
+
+    def outputs(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
+        """The network's outputs for encoded inputs: float32 [n, ...]."""
+        return self._predictor(self._weights, arrays)
+
+    def evaluate(self, source: Path, *, seed: int = 0) -> dict[str, Any]:
+        """The task's scores on the data at `source`, all of it, whatever its splits."""
+        options = self.task.data_options(validation_fraction=0.0, test_fraction=0.0)
+        dataset = self.task.read(source, options, seed)
+        dataset.account.require_trainable(options.max_rejected)
+        name = "test" if len(dataset.splits["test"]) else "train"
+        split = dataset.splits[name]
+        inputs, _ = self.task.arrays(split, self.prepared)
+        evaluation = self.task.evaluate(self.outputs(inputs), split, self.prepared)
+        return {"split": name, "examples": len(split), **evaluation}

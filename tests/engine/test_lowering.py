@@ -1,0 +1,118 @@
+"""The CPU lowering against XLA's own convolutions and pooling, values and gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from septet.engine.lowering import lowered
+
+CONVOLUTIONS = {
+    "3x3 same": ((2, 7, 6, 3), (3, 3, 3, 4), (1, 1), "SAME", None),
+    "3x3 valid": ((2, 7, 6, 3), (3, 3, 3, 4), (1, 1), "VALID", None),
+    "strided same, odd": ((2, 7, 6, 3), (3, 3, 3, 4), (2, 2), "SAME", None),
+    "strided valid": ((2, 9, 8, 2), (3, 2, 2, 5), (2, 3), "VALID", None),
+    "1x1 strided": ((2, 8, 8, 3), (1, 1, 3, 4), (2, 2), "SAME", None),
+    "dilated": ((1, 9, 9, 2), (3, 3, 2, 3), (1, 1), "SAME", (2, 2)),
+    "explicit pads": ((1, 5, 5, 2), (3, 3, 2, 3), (1, 1), [(2, 0), (1, 3)], None),
+    "even kernel": ((1, 6, 6, 2), (4, 2, 2, 3), (1, 1), "SAME", None),
+    "1-D causal": ((2, 10, 3), (3, 3, 4), (1,), [(2, 0)], None),
+    "1-D strided": ((2, 11, 3), (5, 3, 4), (2,), "SAME", None),
+    "3-D": ((1, 4, 5, 6, 2), (2, 3, 2, 2, 3), (1, 1, 1), "SAME", None),
+}
+
+
+def numbers(rank: int) -> tuple[str, str, str]:
+    axes = "DHW"[3 - (rank - 2) :]
+    return f"N{axes}C", f"{axes}IO", f"N{axes}C"
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolution_and_its_gradients_equal_xla(name):
+    shape, kernel_shape, strides, padding, dilation = CONVOLUTIONS[name]
+    random = np.random.default_rng(0)
+    inputs = jnp.asarray(random.normal(size=shape), jnp.float32)
+    kernel = jnp.asarray(random.normal(size=kernel_shape), jnp.float32)
+
+    def loss(inputs, kernel):
+        outputs = lax.conv_general_dilated(
+            inputs, kernel, strides, padding,
+            rhs_dilation=dilation, dimension_numbers=numbers(len(shape)),
+        )  # fmt: skip
+        return jnp.sum(jnp.sin(outputs)), outputs
+
+    (_, expected), expected_gradients = jax.value_and_grad(loss, (0, 1), has_aux=True)(
+        inputs, kernel
+    )
+    with lowered("cpu"):
+        jaxpr = str(jax.make_jaxpr(loss)(inputs, kernel))
+        (_, outputs), gradients = jax.value_and_grad(loss, (0, 1), has_aux=True)(inputs, kernel)
+    assert "conv_general_dilated" not in jaxpr
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+    for gradient, wanted in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(gradient, wanted, atol=2e-5)
+
+
+def test_channels_first_gives_the_same():
+    random = np.random.default_rng(0)
+    inputs = jnp.asarray(random.normal(size=(2, 3, 6, 5)), jnp.float32)
+    kernel = jnp.asarray(random.normal(size=(3, 3, 3, 4)), jnp.float32)
+    arguments = (inputs, kernel, (1, 1), "SAME")
+    layout = {"dimension_numbers": ("NCHW", "HWIO", "NCHW")}
+    expected = lax.conv_general_dilated(*arguments, **layout)
+    with lowered("cpu"):
+        outputs = lax.conv_general_dilated(*arguments, **layout)
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+
+
+def test_grouped_convolution_goes_to_xla():
+    inputs, kernel = jnp.ones((1, 5, 5, 4)), jnp.ones((3, 3, 1, 4))
+    arguments = {"feature_group_count": 4, "dimension_numbers": ("NHWC", "HWIO", "NHWC")}
+    with lowered("cpu"):
+        jaxpr = jax.make_jaxpr(
+            lambda a, b: lax.conv_general_dilated(a, b, (1, 1), "SAME", **arguments)
+        )(inputs, kernel)
+    assert "conv_general_dilated" in str(jaxpr)
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 8, 3), (2, 7, 9, 3)])
+@pytest.mark.parametrize("kind", ["max", "add"])
+def test_pooling_over_tiles_equals_xla(shape, kind):
+    computation, initial = {"max": (lax.max, -jnp.inf), "add": (lax.add, 0.0)}[kind]
+    inputs = jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+
+    def loss(inputs):
+        outputs = lax.reduce_window(
+            inputs, initial, computation, (1, 2, 2, 1), (1, 2, 2, 1), "VALID"
+        )
+        return jnp.sum(jnp.sin(outputs)), outputs
+
+    (_, expected), expected_gradient = jax.value_and_grad(loss, has_aux=True)(inputs)
+    with lowered("cpu"):
+        assert "reduce_window" not in str(jax.make_jaxpr(loss)(inputs))
+        (_, outputs), gradient = jax.value_and_grad(loss, has_aux=True)(inputs)
+    np.testing.assert_allclose(outputs, expected, atol=1e-6)
+    np.testing.assert_allclose(gradient, expected_gradient, atol=1e-6)
+
+
+def test_overlapping_pooling_goes_to_xla():
+    with lowered("cpu"):
+        jaxpr = jax.make_jaxpr(
+            lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME")
+        )(jnp.ones((1, 7, 7, 2)))
+    assert "reduce_window" in str(jaxpr)
+
+
+def test_jax_is_as_before_afterwards_even_after_an_error():
+    before = lax.conv_general_dilated, lax.reduce_window
+    with pytest.raises(RuntimeError), lowered("cpu"):
+        assert lax.conv_general_dilated is not before[0]
+        raise RuntimeError
+    assert (lax.conv_general_dilated, lax.reduce_window) == before
+
+
+def test_other_platforms_keep_their_convolutions():
+    before = lax.conv_general_dilated
+    with lowered("gpu"):
+        assert lax.conv_general_dilated is before
