@@ -27,8 +27,8 @@ def resample_counts(num_examples: int, resamples: int, seed: int) -> Iterator[np
     rows = max(1, CHUNK_COUNTS // num_examples)
     while remaining > 0:
         chunk = min(rows, remaining)
-        drawn = random.integers(0, num_examples, size=(chunk, num_examples), dtype=np.int64)
-        drawn += np.arange(chunk)[:, None] * num_examples
+        drawn = random.integers(0, num_examples, size=(chunk, num_examples), dtype=np.int32)
+        drawn += np.arange(chunk, dtype=np.int32)[:, None] * np.int32(num_examples)
         counts = np.bincount(drawn.ravel(), minlength=chunk * num_examples)
         yield counts.reshape(chunk, num_examples)
         remaining -= chunk
