@@ -13,8 +13,8 @@ from septet.errors import ConfigError, InputError, RunNotFoundError
 from septet.runs import storage
 from septet.runs.folder import RunFolder, read_object, runs_root
 from septet.runs.observer import Observer
-from septet.runs.receipt import compare_receipts
-from septet.runs.running import run_config, run_to_the_end
+from septet.runs.receipt import compare_receipts, is_reproduced
+from septet.runs.running import run_to_the_end
 from septet.runs.session import read, resolve_source, training_options
 from septet.runs.shipped import Model
 from septet.version import __version__
@@ -226,9 +226,37 @@ def reproduce(
 ) -> Reproduction:
     """Train a run again from its receipt and say whether it came out the same.
 
+    Args:
+        run: A run, or the path of a receipt.json: that file is enough, with the data.
+        observer: Hears how it goes.
+        name: Of the new run.
+
     Raises:
         InputError: The run is not finished, so there is nothing to compare with.
     """
+    receipt = read_receipt(run)
+    config = validate(RunConfig, receipt["settings"], "settings")
+    material = read(config)
+    again = RunFolder.create(runs_root(), name, config.task, config.model_dump(mode="json"))
+    storage.commit_file(again.path / "replay.json", storage.json_bytes({"plan": receipt["plan"]}))
+    evaluation = run_to_the_end(again, observer or Observer(), material=material)
+    differences = compare_receipts(receipt, read_object(again.receipt_path) or {})
+    equal = is_reproduced(differences)
+    return Reproduction(equal, differences, Run(again.name, again.path, evaluation))
+
+
+def read_receipt(run: str) -> dict[str, Any]:
+    """The receipt of a run, or the receipt file itself when `run` is one.
+
+    Raises:
+        InputError: The run is not finished, or the file is not a receipt.
+    """
+    file = Path(run)
+    if file.suffix == ".json" and file.is_file():
+        receipt = read_object(file)
+        if receipt is None or not {"settings", "plan", "weights", "log"} <= receipt.keys():
+            raise InputError(f"'{run}' is not a receipt. Give a run, or a run's receipt.json.")
+        return receipt
     original = RunFolder.find(runs_root(), run)
     receipt = read_object(original.receipt_path)
     if receipt is None:
@@ -236,11 +264,4 @@ def reproduce(
             f"The run '{original.name}' has no receipt; it is {original.status()['status']}. "
             f"Finish it with: septet resume {original.name}"
         )
-    config = run_config(original)
-    material = read(config)
-    root = original.path.parent
-    again = RunFolder.create(root, name, config.task, config.model_dump(mode="json"))
-    storage.commit_file(again.path / "replay.json", storage.json_bytes({"plan": receipt["plan"]}))
-    evaluation = run_to_the_end(again, observer or Observer(), material=material)
-    differences = compare_receipts(receipt, read_object(again.receipt_path) or {})
-    return Reproduction(not differences, differences, Run(again.name, again.path, evaluation))
+    return receipt

@@ -71,7 +71,7 @@ def _convolution_for(original: Any) -> Any:
 
 
 def _to_channels_last(lhs: Any, rhs: Any, numbers: Any) -> tuple[Any, Any, Any]:
-    """(inputs [n, *spatial, c], kernel [*spatial, in, out], function back to the caller's layout)."""
+    """Inputs [n, *spatial, c], kernel [*spatial, in, out], and the way back for outputs."""
     import jax.numpy as jnp
 
     lhs_spec, rhs_spec, out_spec = numbers

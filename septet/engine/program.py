@@ -69,7 +69,7 @@ def keras_step(
 
 
 def _blend(average: list[Any], current: list[Any], decay: Any) -> list[Any]:
-    """decay * average + (1 - decay) * current for real numbers; anything else is copied."""
+    """The moving average after one more step; what is not a real number is copied."""
     import jax.numpy as jnp
 
     return [

@@ -71,6 +71,18 @@ class Plan:
         share = (step - from_step) / max(total - from_step, 1)
         return min(1.0, from_progress + (1.0 - from_progress) * share)
 
+    def to_json(self) -> list[dict[str, float]]:
+        """The events by name, for the receipt."""
+        names = ("step", "progress", "total_steps")
+        return [dict(zip(names, event, strict=True)) for event in self.events]
+
+    @classmethod
+    def replaying(cls, events: list[dict[str, float]]) -> "Plan":
+        """A plan that will take the decisions that `to_json` wrote down."""
+        return cls(
+            replay=[[event["step"], event["progress"], event["total_steps"]] for event in events]
+        )
+
     def revise(self, step: int, total_steps: int) -> None:
         """From `step` on, the run has `total_steps` steps in all."""
         total_steps = max(int(total_steps), step)

@@ -9,7 +9,7 @@ from septet.runs import index, storage
 from septet.runs.folder import RunFolder
 from septet.runs.model_folder import name_weights, save_model_folder
 from septet.runs.observer import Observer
-from septet.runs.receipt import make_receipt
+from septet.runs.receipt import hash_dataset, hash_tensors, make_receipt
 from septet.runs.report import write_report
 from septet.runs.session import Session
 from septet.runs.training import Training, Weights
@@ -26,13 +26,7 @@ def finish(training: Training, observer: Observer) -> dict[str, Any]:
     evaluation, outputs, split = _evaluate(session, weights)
     _commit_json(run.path / "evaluation.json", evaluation)
     _save_model(session, run, weights, evaluation)
-    receipt = make_receipt(
-        dataset=session.material.dataset,
-        config=session.material.config.model_dump(mode="json"),
-        weights=_weights_by_name(session, weights),
-        log_path=run.log_path,
-        plan=training.plan.events,
-    )
+    receipt = _receipt(training, weights)
     _commit_json(run.receipt_path, receipt)
     figures = _draw(session, run, training, evaluation, outputs, split)
     _write_report(training, evaluation, receipt, figures)
@@ -49,6 +43,20 @@ def _evaluate(session: Session, weights: Weights) -> tuple[dict[str, Any], Any, 
     task, prepared = session.material.task, session.material.prepared
     evaluation = task.evaluate(outputs, session.split(name), prepared)
     return {"split": name, "examples": sizes[name], **evaluation}, outputs, name
+
+
+def _receipt(training: Training, weights: Weights) -> dict[str, Any]:
+    """Hashes of what went in and came out, and the settings to do it again."""
+    config = training.session.material.config.model_dump(mode="json")
+    receipt = make_receipt(
+        config=config,
+        data=hash_dataset(training.session.material.dataset),
+        weights=hash_tensors(_weights_by_name(training.session, weights)),
+        log=training.run.log_path.read_bytes(),
+        plan=training.plan.to_json(),
+        user_folder=Path.cwd(),
+    )
+    return {**receipt, "settings": config}
 
 
 def _weights_by_name(session: Session, weights: Weights) -> dict[str, Any]:

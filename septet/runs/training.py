@@ -56,7 +56,7 @@ class Training:
         self.spent_s = 0.0
         recorded = read_object(run.path / "replay.json")
         self.is_replay = recorded is not None
-        self.plan = Plan(replay=recorded["plan"] if recorded else [])
+        self.plan = Plan.replaying(recorded["plan"] if recorded else [])
         self.log = RunLog(run.log_path)
         self.best: Weights | None = None
         self._best_saved: int | None = None
@@ -247,7 +247,7 @@ class Training:
         per_epoch = self.session.feed.steps_per_epoch
         row: dict[str, Any] = {"epoch": (self.step - 1) // per_epoch + 1, "step": self.step}
         row["learning_rate"] = self._learning_rate()
-        row |= self._logs
+        row |= {"loss": self._logs["loss"], **self._logs}
         if self._has_validation:
             begin = time.monotonic()
             outputs = self.session.outputs(shipped_weights(self.loop.state), "validation")

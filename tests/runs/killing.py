@@ -1,0 +1,138 @@
+"""Training processes that are killed or starved of disk, and what their runs end with.
+
+Each point is a real process, forked from a server that has the heavy imports done and no
+device started, so that a point costs a training and not an import.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TABLE_SETTINGS = [
+    "training.epochs=4",
+    "training.checkpoint_every_steps=3",
+    "training.batch_size=16",
+    "model.width=8",
+    "model.depth=1",
+]
+PICTURE_SETTINGS = [
+    "training.epochs=2",
+    "training.checkpoint_every_steps=3",
+    "training.batch_size=16",
+    "model.filters=[4]",
+    "model.convolutions=[1]",
+]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A tiny training: task, data and settings."""
+
+    task: str
+    data: Path
+    settings: list[str]
+
+    def train(self) -> list[str]:
+        """The command line that begins it."""
+        pairs = [word for setting in self.settings for word in ("--set", setting)]
+        return ["train", self.task, str(self.data), "--name", "job", *pairs]
+
+
+def make_jobs(folder: Path) -> dict[str, Job]:
+    """One tiny job for each task of this version."""
+    random = np.random.default_rng(0)
+    jobs = {}
+    for task in ("tabular-classification", "tabular-regression"):
+        path = folder / f"{task}.csv"
+        numbers = random.normal(size=(90, 3)).round(4)
+        colours = random.choice(["red", "green", "blue"], 90)
+        score = (numbers.sum(axis=1) + (colours == "red")).round(4)
+        target = np.where(score > 0, "yes", "no") if "class" in task else score
+        lines = [
+            f"{a},{b},{c},{d},{e}" for (a, b, c), d, e in zip(numbers, colours, target, strict=True)
+        ]
+        path.write_text("a,b,c,colour,target\n" + "\n".join(lines) + "\n")
+        jobs[task] = Job(task, path, TABLE_SETTINGS)
+    labels = random.integers(0, 2, 90)
+    pictures = random.integers(0, 128, (90, 8, 8)).astype(np.uint8)
+    pictures[:, :4] += (labels * 100).astype(np.uint8)[:, None, None]
+    path = folder / "pictures.npz"
+    np.savez(path, x=pictures, y=labels)
+    jobs["image-classification"] = Job("image-classification", path, PICTURE_SETTINGS)
+    return jobs
+
+
+def command(arguments: list[str], environment: dict[str, str], log: str) -> None:
+    """Run the command line in this process, as `python -m septet` would, output to `log`."""
+    os.environ.update(environment)
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    sys.stdout = os.fdopen(1, "w", buffering=1)
+    sys.stderr = os.fdopen(2, "w", buffering=1)
+    from septet.cli.main import main
+
+    main(arguments)
+
+
+class Driver:
+    """Starts training processes on one job, each point in a folder of runs of its own."""
+
+    def __init__(self, job: Job, folder: Path):
+        """Keep everything under `folder`."""
+        self.job = job
+        self.folder = folder
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["tests.runs.preload"])
+
+    def start(self, runs: Path, arguments: list[str], **environment: str) -> tuple[int, str]:
+        """Exit code (negative: the signal) and output of one process."""
+        runs.mkdir(parents=True, exist_ok=True)
+        log = runs / "output.txt"
+        values = {"SEPTET_RUNS": str(runs), **environment}
+        process = self.context.Process(target=command, args=(arguments, values, str(log)))
+        process.start()
+        process.join()
+        assert process.exitcode is not None
+        return process.exitcode, log.read_text() if log.exists() else ""
+
+    def whole(self) -> tuple[dict[str, str], int]:
+        """What the uninterrupted run ends with, and how many operations it makes."""
+        runs, operations = self.folder / "whole", self.folder / "operations.log"
+        code, output = self.start(runs, self.job.train(), SEPTET_FAULT_LOG=str(operations))
+        assert code == 0, output
+        return outcome(runs / "job"), len(operations.read_text().splitlines())
+
+    def point(self, name: str, fault: str) -> tuple[int, str, dict[str, str]]:
+        """Train under `fault`, continue without it: (exit code, output, what it ended with)."""
+        runs = self.folder / name
+        code, output = self.start(runs, self.job.train(), SEPTET_FAULT=fault)
+        if not (runs / "job" / "config.json").exists():
+            # It ended before the run existed: there is nothing to lose, and one begins again.
+            resumed, text = self.start(runs, self.job.train())
+        else:
+            resumed, text = self.start(runs, ["resume", "job"])
+        assert resumed == 0, f"{fault}: {text}"
+        return code, output, outcome(runs / "job")
+
+
+def outcome(run: Path) -> dict[str, str]:
+    """SHA-256 of the shipped weights, of the last whole state, and of the log."""
+    last = sorted((run / "checkpoints").glob("step-*"))[-1]
+    files = {
+        "weights": run / "model" / "weights.safetensors",
+        "state": last / "tensors.safetensors",
+        "log": run / "log.jsonl",
+    }
+    found: dict[str, Any] = {
+        name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()
+    }
+    receipt = json.loads((run / "receipt.json").read_text())
+    return {**found, "receipt": receipt["weights"] + receipt["log"], "step": last.name}

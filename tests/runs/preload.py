@@ -1,0 +1,11 @@
+"""Imported once by the server that kill points are forked from; starts no device."""
+
+import septet
+import septet.api
+import septet.cli.describing
+import septet.evaluation.figures
+import septet.models.convolutional
+import septet.models.dense
+import septet.tables.classification
+import septet.tables.regression
+import septet.vision.classification  # noqa: F401

@@ -1,0 +1,41 @@
+"""Runs that cannot be lost: killed or starved at any operation, they end where they should."""
+
+import numpy as np
+import pytest
+
+from tests.runs.killing import Driver, make_jobs
+
+KILLS = {"tabular-classification": 18, "tabular-regression": 10, "image-classification": 12}
+
+
+@pytest.fixture(scope="module")
+def drivers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kills")
+    jobs = make_jobs(folder)
+    return {name: Driver(job, folder / name) for name, job in jobs.items()}
+
+
+@pytest.mark.parametrize("task", KILLS)
+def test_run_killed_at_any_operation_resumes_to_the_same_end(drivers, task):
+    driver = drivers[task]
+    expected, operations = driver.whole()
+    points = np.unique(np.linspace(1, operations, KILLS[task]).round().astype(int))
+    assert len(points) == KILLS[task]
+    for number in points:
+        code, output, found = driver.point(f"kill-{number}", f"any:{number}:kill")
+        assert code == -9, output
+        assert found == expected, f"killed at operation {number} of {operations}"
+
+
+def test_full_or_failing_disk_loses_nothing(drivers):
+    driver = drivers["tabular-classification"]
+    expected, operations = driver.whole()
+    for place, error in enumerate(("ENOSPC", "EIO", "EDQUOT", "ENOSPC+")):
+        number = round((place + 1) * operations / 6)
+        code, output, found = driver.point(f"{error}-{number}", f"any:{number}:{error}")
+        assert code == 1, output
+        assert str(driver.folder) in output
+        assert "Traceback" not in output
+        if error.startswith("ENOSPC"):
+            assert "bytes" in output
+        assert found == expected
