@@ -120,9 +120,9 @@ def data_list(as_json: bool) -> None:
 @click.argument("name")
 def data_fetch(name: str) -> None:
     """Bring the sample data set NAME to this machine; prints where it is."""
-    sample = registry.sample(name)
-    note(f"Fetching {name}: {sample.summary}")
-    click.echo(str(sample.path()))
+    from septet.data.fetching import fetch
+
+    click.echo(str(fetch(registry.sample(name), say=note)))
 
 
 @commands.command()

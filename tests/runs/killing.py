@@ -92,14 +92,24 @@ class Driver:
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(["tests.runs.preload"])
 
-    def start(self, runs: Path, arguments: list[str], **environment: str) -> tuple[int, str]:
+    def start(
+        self,
+        runs: Path,
+        arguments: list[str],
+        *,
+        kill_after_s: float | None = None,
+        **environment: str,
+    ) -> tuple[int, str]:
         """Exit code (negative: the signal) and output of one process."""
         runs.mkdir(parents=True, exist_ok=True)
         log = runs / "output.txt"
         values = {"SEPTET_RUNS": str(runs), **environment}
         process = self.context.Process(target=command, args=(arguments, values, str(log)))
         process.start()
-        process.join()
+        process.join(kill_after_s)
+        if process.is_alive():
+            process.kill()
+            process.join()
         assert process.exitcode is not None
         return process.exitcode, log.read_text() if log.exists() else ""
 
