@@ -18,6 +18,8 @@ Figures = list[tuple[str, str]]
 MOST_CLASSES = 30
 MOST_ANNOTATED = 16
 MOST_POINTS = 3000
+FEWEST_ANSWERS = 10
+"""A bin with fewer is drawn as a bar but left out of the line."""
 
 
 def draw_classification(
@@ -136,13 +138,14 @@ def draw_reliability(evaluation: Mapping[str, Any], folder: Path) -> str:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3.4, 1])
     upper.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle=(0, (4, 3)), label="ideal")
     upper.bar(centres, accuracy, width, color=BLUE, alpha=0.28, linewidth=0)
+    many = counts >= min(FEWEST_ANSWERS, counts.max(initial=0))
     upper.plot(
-        confidence, accuracy, "o-", color=BLUE, markersize=5, linewidth=1.8, label="measured"
-    )
-    drawing.style(upper, "Is it as right as it is sure?", "", "share correct", grid="both")
+        confidence[many], accuracy[many], "o-", color=BLUE, markersize=5, label="measured"
+    )  # fmt: skip
+    drawing.style(upper, "Calibration", "", "share correct", grid="both")
     upper.set_xlim(0, 1)
     upper.set_ylim(0, 1.02)
-    drawing.legend(upper, loc="upper left")
+    drawing.legend(upper, loc="lower right")
     lower.bar(centres, counts, width, color=GREY, linewidth=0)
     drawing.style(lower, "", "confidence of the answer", "answers", grid="y")
     drawing.save(figure, folder, "reliability.png")
@@ -182,7 +185,7 @@ def draw_per_class(evaluation: Mapping[str, Any], class_names: Sequence[str], fo
     drawing.save(figure, folder, "per-class.png")
     rest = len(rows) - len(shown)
     hidden = f" The {len(shown)} worst of {len(rows)} classes." if rest else ""
-    return f"F1 of each class, best first, with its 95 % interval.{hidden}"
+    return f"F1 of each class, lowest first, with its 95 % interval.{hidden}"
 
 
 def draw_regression(predicted: np.ndarray, actual: np.ndarray, folder: Path) -> Figures:
