@@ -59,7 +59,8 @@ def main() -> None:
             timeout_s=600 + 5 * options.seconds,
         )
         results.append(result)
-        print(f"{result['peer']:<18}{result['accuracy']:.4f} after {result['seconds']} s")
+        shown = f"{result['peer']:<18}{result['accuracy']:.4f} after {result['seconds']} s"
+        print(shown, flush=True)
     question = {"benchmark": "fashion_peers", "seconds": options.seconds, "seed": options.seed}
     print(json.dumps({**question, "machine": machine(), "peers": results}))
 
