@@ -84,7 +84,8 @@ def cnn(
         hidden = layers.BatchNormalization(name="dense_normalization")(hidden)
         hidden = layers.ReLU(name="dense_relu")(hidden)
     hidden = layers.Dropout(dropout, name="dropout")(hidden)
-    return keras.Model(pictures, layers.Dense(num_classes, name="logits")(hidden), name="cnn")
+    logits = layers.Dense(num_classes, name="logits")(hidden)
+    return keras.Model({"pictures": pictures}, logits, name="cnn")
 
 
 @checked
@@ -128,7 +129,8 @@ def resnet(
             hidden = _residual(hidden, number, strides, f"stage{stage}_block{block}")
     hidden = layers.GlobalAveragePooling2D(name="average")(hidden)
     hidden = layers.Dropout(dropout, name="dropout")(hidden)
-    return keras.Model(pictures, layers.Dense(num_classes, name="logits")(hidden), name="resnet")
+    logits = layers.Dense(num_classes, name="logits")(hidden)
+    return keras.Model({"pictures": pictures}, logits, name="resnet")
 
 
 def _normalised(

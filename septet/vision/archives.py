@@ -156,7 +156,7 @@ def _gather(
             continue
         if row in problems:
             remedy = "Mend the label or remove the example."
-            rejection = Rejection("label-out-of-range", here, None, problems[row], remedy)
+            rejection = Rejection("bad-label", here, None, problems[row], remedy)
             account.rejections.append(rejection)
             continue
         gathered.add(picture, names[row], split, here, digest_of(picture), picture.shape[:2])
@@ -208,7 +208,8 @@ def _label_texts(
     if labels.ndim == 2 and _is_one_hot(labels):
         labels = labels.argmax(axis=1)
     if labels.ndim == 1 and labels.dtype.kind in "US":
-        return [_text(value).strip() for value in labels.tolist()], {}
+        texts = [_text(value).strip() for value in labels.tolist()]
+        return texts, {row: "The label is empty." for row, text in enumerate(texts) if not text}
     whole = labels.dtype.kind in "iub" or (
         labels.dtype.kind == "f" and bool((labels == np.floor(labels)).all())
     )

@@ -11,8 +11,8 @@ from septet.data.account import Account
 from septet.errors import DataError
 from septet.vision.worker import drop_needless_colour, resize
 
-LARGEST_OWN_SIZE = 64
-"""Pictures of one common size up to this keep it; others are resized to this square."""
+SMALLEST_OWN_SIZE, LARGEST_OWN_SIZE = 4, 64
+"""Pictures of one common size in this range keep it; others are resized to the largest."""
 
 
 @dataclass
@@ -87,7 +87,7 @@ def common_size(gathered: Gathered, size: int | None, account: Account) -> tuple
     sizes = set(gathered.originals)
     if len(sizes) == 1:
         height, width = next(iter(sizes))
-        if max(height, width) <= LARGEST_OWN_SIZE:
+        if SMALLEST_OWN_SIZE <= min(height, width) and max(height, width) <= LARGEST_OWN_SIZE:
             return height, width
     account.note(
         "resized",

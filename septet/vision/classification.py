@@ -1,0 +1,209 @@
+"""The task image-classification: which class each picture belongs to."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from septet.data.dataset import Dataset, Split
+from septet.errors import ConfigError, DataError
+from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
+from septet.task import Arrays, Prepared, Task
+from septet.vision import inputs as vision_inputs
+from septet.vision.options import ImageDataOptions, ImageModelOptions
+from septet.vision.reading import read_dataset
+
+LARGEST_FILTERS = 256
+MOST_STAGES = 6
+SMALLEST_MAP = 3
+"""Pixels a side that the last stage has at least, unless `model.depth` says otherwise."""
+
+Label = Annotated[str, StringConstraints(max_length=1000)]
+Side = Annotated[int, Field(ge=1, le=1024)]
+Mean = Annotated[float, Field(ge=0.0, le=255.0)]
+Deviation = Annotated[float, Field(ge=0.1, le=255.0)]
+
+
+class PreparedPictures(BaseModel):
+    """What a network for pictures needs to know: classes by logit, size, and channel scales."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+    labels: Annotated[list[Label], Field(min_length=2, max_length=100_000)]
+    height: Side
+    width: Side
+    channels: Literal[1, 3]
+    mean: Annotated[list[Mean], Field(min_length=1, max_length=3)]
+    deviation: Annotated[list[Deviation], Field(min_length=1, max_length=3)]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "PreparedPictures":
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError("two labels are the same")
+        if not len(self.mean) == len(self.deviation) == self.channels:
+            raise ValueError("mean and deviation must have one value a channel")
+        return self
+
+
+class ImageClassification(Task):
+    """Which class each picture belongs to."""
+
+    name: ClassVar[str] = "image-classification"
+    summary: ClassVar[str] = "Predict the class of a picture (folders, CSV of paths, or .npz)"
+    data_options: ClassVar = ImageDataOptions
+    model_options: ClassVar = ImageModelOptions
+    prepared_type: ClassVar = PreparedPictures
+    training_defaults: ClassVar[Mapping[str, Any]] = {
+        "epochs": 25,
+        "batch_size": 64,
+        "learning_rate": 3e-3,
+        "weight_decay": 1e-2,
+    }
+    monitor: ClassVar[tuple[str, str]] = ("validation_accuracy", "max")
+    loss: ClassVar[str] = "softmax"
+
+    def read(self, source: Path, options: ImageDataOptions, seed: int) -> Dataset:
+        """Read, check and split the pictures at `source`."""
+        return read_dataset(Path(source), options, seed)
+
+    def prepare(self, dataset: Dataset, options: ImageDataOptions) -> Prepared:
+        """Classes, size, and mean and deviation of each channel over the training split."""
+        mean, deviation = channel_scales(dataset.splits["train"].examples["pictures"])
+        learned = {**dataset.facts, "mean": mean, "deviation": deviation}
+        return PreparedPictures.model_validate(learned).model_dump(mode="json")
+
+    def arrays(self, split: Split, prepared: Prepared) -> tuple[Arrays, np.ndarray]:
+        """Pictures, uint8 [N, height, width, channels], as they are; labels, int32 [N]."""
+        return {"pictures": split.examples["pictures"]}, _labels(split, prepared)
+
+    def encode(self, inputs: Sequence[Any], prepared: Prepared) -> Arrays:
+        """See `septet.vision.inputs.encode_pictures` for the forms that `inputs` may have."""
+        size = (prepared["height"], prepared["width"], prepared["channels"])
+        return {"pictures": vision_inputs.encode_pictures(inputs, *size)}
+
+    def architecture(
+        self, prepared: Prepared, options: ImageModelOptions
+    ) -> tuple[str, dict[str, Any]]:
+        """A convolutional network with as many stages as the pictures' size allows."""
+        height, width = prepared["height"], prepared["width"]
+        depth = options.depth or _fitting_depth(min(height, width))
+        if options.architecture == "cnn" and min(height, width) < 2**depth:
+            raise ConfigError(
+                f"Setting 'model.depth' is {depth}, but pictures of {height}x{width} cannot be "
+                f"halved so often; expected at most {min(height, width).bit_length() - 1}."
+            )
+        filters = [min(options.width * 2**stage, LARGEST_FILTERS) for stage in range(depth)]
+        filters = [max(number, options.width) for number in filters]
+        arguments: dict[str, Any] = {
+            name: prepared[name] for name in ("height", "width", "channels", "mean", "deviation")
+        }
+        arguments |= {"num_classes": len(prepared["labels"]), "filters": filters}
+        if options.architecture == "resnet":
+            return "resnet", arguments | {"blocks": options.repeats, "dropout": options.dropout}
+        # More convolutions pay most in the middle: the first stage works on full-size maps, the
+        # last has the most filters.
+        convolutions = [1, *[options.repeats] * (depth - 2), *[1] * (depth > 1)]
+        return "cnn", arguments | {
+            "convolutions": convolutions,
+            "dense_dim": options.dense_dim,
+            "dropout": options.dropout,
+        }
+
+    def augment(
+        self, prepared: Prepared, options: ImageModelOptions
+    ) -> Callable[[Any, Arrays], Arrays] | None:
+        """Random changes of {"pictures": uint8 [batch, height, width, channels]}."""
+        from septet.vision import augmentation
+
+        side = min(prepared["height"], prepared["width"])
+        changes: list[augmentation.Change] = []
+        if options.flip:
+            changes.append(augmentation.flip)
+        if options.crop or options.rotation:
+            changes.append(augmentation.zoom_and_rotate(options.crop, options.rotation))
+        if options.shift:
+            changes.append(augmentation.shift(min(options.shift, side)))
+        if options.colour:
+            changes.append(augmentation.colour(options.colour))
+        if options.cutout:
+            changes.append(augmentation.cutout(min(options.cutout, side)))
+        if not changes:
+            return None
+        change = augmentation.compose(changes)
+        return lambda key, inputs: {**inputs, "pictures": change(key, inputs["pictures"])}
+
+    def evaluate(self, outputs: np.ndarray, split: Split, prepared: Prepared) -> dict[str, Any]:
+        """Accuracy and its kin; see `evaluate_classification`."""
+        return evaluate_classification(outputs, _labels(split, prepared), prepared["labels"])
+
+    def answer(self, outputs: np.ndarray, prepared: Prepared) -> list[ClassAnswer]:
+        """The likeliest class of each picture, and the probability of every class."""
+        return class_answers(outputs, prepared["labels"])
+
+    def draw(
+        self,
+        outputs: np.ndarray,
+        split: Split,
+        evaluation: Mapping[str, Any],
+        prepared: Prepared,
+        folder: Path,
+    ) -> list[tuple[str, str]]:
+        """Confusion matrix, reliability, scores by class, and the worst mistakes."""
+        from septet.evaluation.figures import draw_classification
+        from septet.vision.figures import draw_mistakes
+
+        labels, names = _labels(split, prepared), prepared["labels"]
+        drawn = draw_classification(evaluation, outputs, labels, names, folder)
+        pictures = split.examples["pictures"]
+        return [*drawn, *draw_mistakes(pictures, outputs, labels, names, split.sources, folder)]
+
+    def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
+        """Paths of the pictures that paths, folders and glob patterns name."""
+        return vision_inputs.inputs_from_arguments(arguments)
+
+
+def channel_scales(pictures: np.ndarray) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel of uint8 [N, h, w, c], in 0..255.
+
+    Exact, from counts of the 256 values. A deviation is at least 1, so that pictures of
+    one colour do not divide by zero.
+    """
+    values = np.arange(256, dtype=np.float64)
+    means, deviations = [], []
+    for channel in range(pictures.shape[-1]):
+        counts = np.zeros(256, np.int64)
+        for start in range(0, len(pictures), 4096):  # bincount needs 8 bytes a value
+            part = pictures[start : start + 4096, ..., channel]
+            counts += np.bincount(part.ravel(), minlength=256)
+        total = max(int(counts.sum()), 1)
+        mean = float(counts @ values / total)
+        means.append(mean)
+        deviations.append(max(1.0, float(np.sqrt(counts @ (values - mean) ** 2 / total))))
+    return means, deviations
+
+
+def _fitting_depth(side: int) -> int:
+    """Stages, each half the size of the one before, that leave at least `SMALLEST_MAP` pixels."""
+    depth = 1
+    while side >> (depth + 1) >= SMALLEST_MAP and depth < MOST_STAGES:
+        depth += 1
+    return depth
+
+
+def _labels(split: Split, prepared: Prepared) -> np.ndarray:
+    """Places of the split's class names among `prepared["labels"]`, int32 [N].
+
+    Raises:
+        DataError: The network does not know a class.
+    """
+    places = {label: place for place, label in enumerate(prepared["labels"])}
+    unknown = sorted({str(name) for name in split.targets if name not in places})
+    if unknown:
+        known = ", ".join(prepared["labels"][:20])
+        raise DataError(
+            f"The model does not know the class '{unknown[0]}' ({len(unknown)} such classes). "
+            f"It knows: {known}. Rename or remove it."
+        )
+    return np.array([places[name] for name in split.targets], dtype=np.int32)

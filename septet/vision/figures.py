@@ -1,0 +1,76 @@
+"""Pictures of pictures: the worst mistakes of a classifier, as one grid."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from septet.evaluation import drawing
+from septet.evaluation.classification import softmax, worst_mistakes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLUMNS = 6
+MOST_SHOWN = 24
+LONGEST_SOURCE = 24
+
+
+def draw_mistakes(
+    pictures: np.ndarray,
+    logits: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    sources: Sequence[str],
+    folder: Path,
+) -> list[tuple[str, str]]:
+    """Write mistakes.png: the wrong answers with the highest loss, worst first.
+
+    Args:
+        pictures: uint8 [N, height, width, 1 or 3].
+        logits: [N, K].
+        labels: Integers [N].
+        class_names: K names; untrusted text.
+        sources: Where each picture came from; untrusted text.
+        folder: Where the file goes; exists.
+
+    Returns:
+        File name and caption; nothing where there are no mistakes.
+    """
+    rows = worst_mistakes(logits, labels, MOST_SHOWN)
+    if len(rows) == 0:
+        return []
+    lines = -(-len(rows) // COLUMNS)
+    figure = drawing.new_figure(1.9 * lines + 0.1)
+    grid = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    probabilities = softmax(logits[rows])
+    for axes, row, values in zip(grid, rows, probabilities, strict=False):
+        actual = drawing.safe_label(class_names[labels[row]], int(labels[row]))
+        best = int(values.argmax())
+        answered = f"{drawing.safe_label(class_names[best], best)} {values[best]:.0%}"
+        _draw_one(axes, pictures[row], actual, answered, _short(sources[row], int(row)))
+    drawing.save(figure, folder, "mistakes.png")
+    caption = (
+        "The most confident mistakes, worst first. Above each: the answer (orange) with its "
+        "probability, and the label (blue). Below: where the picture is."
+    )
+    return [("mistakes.png", caption)]
+
+
+def _draw_one(axes: "Axes", picture: np.ndarray, actual: str, answered: str, source: str) -> None:
+    is_grey = picture.shape[-1] == 1
+    axes.imshow(picture[..., 0] if is_grey else picture, cmap="gray", vmin=0, vmax=255)
+    style = {"ha": "center", "transform": axes.transAxes, "family": drawing.label_families()}
+    axes.set_title(f"{answered}\n{actual}", fontsize=7, color=(0, 0, 0, 0))  # keeps the space
+    axes.text(0.5, 1.13, answered, fontsize=7, color=drawing.ORANGE, va="bottom", **style)
+    axes.text(0.5, 1.02, actual, fontsize=7, color=drawing.BLUE, va="bottom", **style)
+    axes.text(0.5, -0.03, source, fontsize=5, color=drawing.GREY, va="top", **style)
+
+
+def _short(source: str, number: int) -> str:
+    """The end of a source's name, as matplotlib may draw it."""
+    text = source if len(source) <= LONGEST_SOURCE else "…" + source[-LONGEST_SOURCE + 1 :]
+    return drawing.safe_label(text, number)

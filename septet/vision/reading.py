@@ -1,0 +1,220 @@
+"""From a folder, list or archive of pictures to checked splits of examples."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from septet.data.account import Account, Rejection
+from septet.data.dataset import SPLIT_NAMES, Dataset, Split
+from septet.data.splitting import make_splits
+from septet.errors import DataError
+from septet.vision import checks
+from septet.vision.archives import read_archive
+from septet.vision.decoding import Picture, shared_pool
+from septet.vision.gathering import LARGEST_OWN_SIZE, Gathered, common_size, stack
+from septet.vision.options import ImageDataOptions
+from septet.vision.sources import FolderReader, Found, read_list, shown
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+
+
+def read_dataset(source: Path, options: ImageDataOptions, seed: int) -> Dataset:
+    """Read, check and split the pictures at `source`.
+
+    Examples are {"pictures": uint8 [N, height, width, channels]}; targets are class names.
+
+    Raises:
+        DataError: `source` as a whole cannot be understood.
+    """
+    account = Account()
+    gathered = gather(source, options, account)
+    if not len(gathered):
+        raise DataError(_nothing_usable(source, account))
+    checks.check_pictures(gathered, account)
+    rows = split_rows(gathered, options, seed)
+    rows = _reject_unknown_labels(gathered, rows, account)
+    rows = _limit(rows, options.limit, seed, account)
+    height, width = common_size(gathered, options.size, account)
+    channels = options.channels or _channels(gathered)
+    splits = {
+        name: Split(
+            {"pictures": stack([gathered.pixels[row] for row in chosen], height, width, channels)},
+            np.array([gathered.labels[row] for row in chosen], dtype=object),
+            [gathered.places[row] for row in chosen],
+        )
+        for name, chosen in rows.items()
+    }
+    account.classes = _count_classes(splits)
+    account.close({name: len(split) for name, split in splits.items()})
+    labels = _ordered(set(splits["train"].targets.tolist()), gathered.class_order)
+    facts = {"labels": labels, "height": height, "width": width, "channels": channels}
+    return Dataset(splits, account, facts)
+
+
+def gather(source: Path, options: ImageDataOptions, account: Account) -> Gathered:
+    """All usable pictures of a folder, `.csv`, `.tsv` or `.npz` file.
+
+    Raises:
+        DataError: There is nothing at `source`, or nothing that can be understood.
+    """
+    if source.is_dir():
+        return _decode(FolderReader(source, account).read(), options.size, account)
+    if not source.is_file():
+        raise DataError(f"There is no file or folder '{shown(str(source))}'.")
+    suffix = source.suffix.lower()
+    if suffix == ".npz":
+        return read_archive(source, account)
+    if suffix in DELIMITERS:
+        columns: Mapping[str, str | None] = {
+            "path": options.path_column,
+            "label": options.label_column,
+            "split": options.split_column,
+        }
+        found = read_list(source, account, columns, DELIMITERS[suffix])
+        return _decode(found, options.size, account)
+    raise DataError(
+        f"'{shown(source.name)}' is no set of pictures. Expected a folder with one folder for "
+        "each class, a .csv or .tsv file of paths and labels, or a .npz file of arrays."
+    )
+
+
+def _decode(found: Found, size: int | None, account: Account) -> Gathered:
+    side = size or LARGEST_OWN_SIZE
+    paths = [example.path for example in found.examples]
+    results = shared_pool().decode(paths, (side, side), exact=size is not None)
+    gathered, examples, pictures = Gathered(), [], []
+    for example, result in zip(found.examples, results, strict=True):
+        if not isinstance(result, Picture):
+            place = (example.file, example.line, result.reason, result.remedy)
+            account.rejections.append(Rejection(result.code, *place))
+            continue
+        examples.append(example)
+        pictures.append(result)
+        gathered.add(
+            result.pixels,
+            example.label,
+            example.split,
+            example.place,
+            result.digest,
+            result.original,
+        )
+        gathered.blanks.append(result.blank)
+    checks.check_files(examples, pictures, account)
+    checks.check_folders(found.folders, examples, account)
+    return gathered
+
+
+def _nothing_usable(source: Path, account: Account) -> str:
+    """Why there is nothing to train on, with the likeliest remedy."""
+    name = shown(source.name)
+    if account.rejections:
+        first = account.rejections[0]
+        place = first.file if first.line is None else f"{first.file}, line {first.line}"
+        return (
+            f"'{name}' has no usable picture: all {account.read} were rejected. First: {place}: "
+            f"{first.reason} {first.remedy}"
+        )
+    lists = []
+    if source.is_dir():
+        lists = [path.name for path in source.iterdir() if path.suffix.lower() in DELIMITERS]
+    hint = f" Or did you mean '{shown(sorted(lists)[0])}' in it?" if lists else ""
+    return (
+        f"'{name}' has no pictures. Expected a folder with one folder of pictures for each "
+        f"class.{hint}"
+    )
+
+
+def split_rows(gathered: Gathered, options: ImageDataOptions, seed: int) -> dict[str, np.ndarray]:
+    """Rows of each split: as the set says, what it lacks cut from its training part.
+
+    The same picture never lies in two of the parts that are cut.
+
+    Raises:
+        DataError: No picture is left for training.
+    """
+    homes = np.array([split or "train" for split in gathered.splits], dtype=object)
+    rows = {name: np.flatnonzero(homes == name) for name in SPLIT_NAMES}
+    train = rows["train"]
+    if not len(train):
+        raise DataError("No usable picture is for training. Put some into the train split.")
+    shares = {}
+    if not len(rows["test"]):
+        shares["test"] = options.test_fraction
+    if not len(rows["validation"]):
+        # The share is of what is left for training once the test set is set aside.
+        shares["validation"] = options.validation_fraction * (1 - shares.get("test", 0.0))
+    fractions = {"train": 1.0 - sum(shares.values()), **shares}
+    digests = [gathered.digests[row] for row in train]
+    labels = [gathered.labels[row] for row in train]
+    cut = make_splits(digests, labels, seed=seed, fractions=fractions)
+    return {name: train[cut[name]] if name in cut else rows[name] for name in SPLIT_NAMES}
+
+
+def _reject_unknown_labels(
+    gathered: Gathered, rows: dict[str, np.ndarray], account: Account
+) -> dict[str, np.ndarray]:
+    """Without the pictures whose class the training split lacks."""
+    known = {gathered.labels[row] for row in rows["train"]}
+    kept = {"train": rows["train"]}
+    for name in ("validation", "test"):
+        is_known = np.array([gathered.labels[row] in known for row in rows[name]], dtype=bool)
+        for row in rows[name][~is_known]:
+            reason = f"Its label '{gathered.labels[row]}' does not occur in the training split."
+            remedy = "Add training pictures of that class, or remove this one."
+            file, line = _file_and_line(gathered.places[row])
+            account.rejections.append(Rejection("label-not-in-train", file, line, reason, remedy))
+        kept[name] = rows[name][is_known]
+    return kept
+
+
+def _file_and_line(place: str) -> tuple[str, int | None]:
+    """A place such as "labels.csv:17" as file and line; other places as they are."""
+    file, colon, line = place.rpartition(":")
+    is_list = colon and line.isdigit() and file.lower().endswith(tuple(DELIMITERS))
+    return (file, int(line)) if is_list else (place, None)
+
+
+def _limit(
+    rows: dict[str, np.ndarray], limit: int | None, seed: int, account: Account
+) -> dict[str, np.ndarray]:
+    """At most `limit` training rows, chosen by the seed; the others count as not read."""
+    train = rows["train"]
+    if limit is None or len(train) <= limit:
+        return rows
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(train))[:limit])
+    account.read -= len(train) - limit
+    message = f"data.limit: {limit} of {len(train)} training pictures are used."
+    account.note("limited", "train", message)
+    return {**rows, "train": train[chosen]}
+
+
+def _channels(gathered: Gathered) -> int:
+    """1 when every picture is grey, otherwise 3."""
+    for pixels in gathered.pixels:
+        if pixels.ndim == 3 and not (pixels == pixels[:, :, :1]).all():
+            return 3
+    return 1
+
+
+def _ordered(labels: set[str], order: list[str] | None) -> list[str]:
+    """Classes in the set's own order, otherwise by number or name."""
+    if order is not None:
+        return [label for label in order if label in labels]
+    return sorted(labels, key=_natural)
+
+
+def _natural(label: str) -> tuple[int, float, str]:
+    try:
+        return 0, float(int(label)), label
+    except (ValueError, OverflowError):
+        return 1, 0.0, label
+
+
+def _count_classes(splits: Mapping[str, Split]) -> dict[str, dict[str, int]]:
+    names = sorted({name for split in splits.values() for name in split.targets}, key=_natural)
+    counts = {name: dict.fromkeys(splits, 0) for name in names}
+    for home, split in splits.items():
+        for name in split.targets:
+            counts[name][home] += 1
+    return counts
