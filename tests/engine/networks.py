@@ -15,42 +15,43 @@ from septet.engine.state import initial_state
 NUM_EXAMPLES, NUM_CLASSES, BATCH_SIZE = 70, 3, 16
 
 
-def make_arrays(shape: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs whose class is written into them, so that a loss can fall."""
+def make_arrays(shape: tuple[int, ...], seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Inputs whose class is written into them, so that a loss can fall, and labels."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, NUM_CLASSES, NUM_EXAMPLES).astype(np.int32)
     inputs = random.normal(size=(NUM_EXAMPLES, *shape)).astype(np.float32)
     inputs += labels.reshape(-1, *[1] * len(shape))
-    return inputs, labels
+    return {"inputs": inputs}, labels
 
 
 def dense() -> keras.Model:
     """Dense, batch normalisation, dropout: every kind of variable."""
     layers = keras.layers
-    inputs = layers.Input((5,))
+    inputs = layers.Input((5,), name="inputs")
     hidden = layers.Dense(8, activation="relu")(inputs)
     hidden = layers.Dropout(0.2, seed=1)(layers.BatchNormalization()(hidden))
-    return keras.Model(inputs, layers.Dense(NUM_CLASSES)(hidden))
+    return keras.Model({"inputs": inputs}, layers.Dense(NUM_CLASSES)(hidden))
 
 
 def convolutional() -> keras.Model:
     """Convolution and pooling, which the CPU lowering rewrites."""
     layers = keras.layers
-    inputs = layers.Input((8, 8, 2))
+    inputs = layers.Input((8, 8, 2), name="inputs")
     hidden = layers.MaxPooling2D()(layers.Conv2D(4, 3, activation="relu")(inputs))
-    return keras.Model(inputs, layers.Dense(NUM_CLASSES)(layers.Flatten()(hidden)))
+    return keras.Model({"inputs": inputs}, layers.Dense(NUM_CLASSES)(layers.Flatten()(hidden)))
 
 
-def compiled(model: keras.Model, inputs: np.ndarray, labels: np.ndarray) -> keras.Model:
+def compiled(model: keras.Model, inputs: dict[str, np.ndarray], labels: np.ndarray) -> keras.Model:
     """`model` with Adam and softmax cross-entropy, its metrics' variables made."""
     model.compile(
         optimizer=keras.optimizers.Adam(1e-2),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
-    outputs = model(inputs[:1])
-    model.compute_metrics(inputs[:1], labels[:1], outputs)
-    model.compute_loss(inputs[:1], labels[:1], outputs)
+    first = {"inputs": inputs["inputs"][:1]}
+    outputs = model(first)
+    model.compute_metrics(first, labels[:1], outputs)
+    model.compute_loss(first, labels[:1], outputs)
     model.reset_metrics()
     return model
 
@@ -60,7 +61,7 @@ def make_loop(build: Any = dense, *, average_decay: float | None = 0.9, **step: 
     devices.start()
     keras.utils.set_random_seed(0)
     model = build()
-    inputs, labels = make_arrays(model.input_shape[1:])
+    inputs, labels = make_arrays(model.inputs[0].shape[1:])
     compiled(model, inputs, labels)
     feed = ResidentFeed.of((inputs, labels), batch_size=BATCH_SIZE, seed=3)
     pure = keras_step(

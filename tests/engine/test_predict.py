@@ -25,7 +25,7 @@ def test_batch_of_one_equals_the_row_of_a_batch(network):
     inputs = np.random.default_rng(0).normal(size=(19, 8, 8, 2)).astype(np.float32)
     outputs = predictor(weights, {"inputs": inputs})
     assert outputs.shape == (19, 3)
-    np.testing.assert_allclose(outputs, model(inputs), atol=1e-5)
+    np.testing.assert_allclose(outputs, model({"inputs": inputs}), atol=1e-5)
     for row in (0, 7, 18):
         alone = predictor(weights, {"inputs": inputs[row : row + 1]})
         np.testing.assert_allclose(alone[0], outputs[row], atol=1e-5)
