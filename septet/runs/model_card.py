@@ -24,7 +24,7 @@ def card(description: ModelDescription) -> str:
         "## Data",
         _data(description),
     ]
-    labels = description.prepared.get("classes")
+    labels = description.prepared.get("labels") or description.prepared.get("classes")
     if isinstance(labels, list) and labels:
         parts += [f"## Labels ({len(labels):,})", _labels(labels)]
     parts += [

@@ -272,12 +272,17 @@ def build(file: Path, architecture: str, arguments: Mapping[str, Any]) -> "keras
         problem = first_complaint(error)
     # Keras raises every kind of error; what built before builds again, so it is the arguments.
     except Exception as error:
-        problem = f"{type(error).__name__}: {error}"[:300]
+        problem = one_line(error)
     raise refusal(
         file,
         f"has 'arguments' that the architecture {architecture!r} refuses: {problem}",
         "arguments within its ranges",
     )
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, short and without line breaks."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def check_fits_task(file: Path, description: ModelDescription, network: "keras.Model") -> None:
@@ -287,7 +292,7 @@ def check_fits_task(file: Path, description: ModelDescription, network: "keras.M
         name, arguments = task.architecture(description.prepared, task.model_options())
     except (InputError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise refusal(
-            file, f"has 'prepared' values that do not agree: {error}", "those of one data set"
+            file, f"has 'prepared' values that do not agree: {one_line(error)}", "those of one set"
         ) from None
     wanted = build(file, name, arguments)
     for side in ("inputs", "outputs"):
