@@ -18,7 +18,7 @@ def digest(loop: Loop) -> str:
     return whole.hexdigest()
 
 
-@pytest.mark.parametrize("build", [dense, convolutional])
+@pytest.mark.parametrize("build", [dense, pytest.param(convolutional, marks=pytest.mark.slow)])
 def test_state_does_not_depend_on_the_length_of_chunks(build):
     digests = set()
     for limit in (1, 3, 100):
@@ -41,6 +41,7 @@ def test_loss_falls():
     assert logs[-1]["loss"] < 0.7 * logs[0]["loss"]
 
 
+@pytest.mark.slow
 def test_resuming_at_every_step_of_two_epochs_ends_at_the_same_state():
     whole = make_loop()
     saved = {0: to_tensors(whole.state)}
@@ -55,6 +56,7 @@ def test_resuming_at_every_step_of_two_epochs_ends_at_the_same_state():
         assert digest(resumed) == expected, f"resumed at step {step}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", ["trainable", "non_trainable", "optimizer", "metrics", "average"])
 def test_resuming_without_one_part_of_the_state_ends_elsewhere(group):
     whole = make_loop()
@@ -73,6 +75,7 @@ def test_resuming_without_one_part_of_the_state_ends_elsewhere(group):
     assert digest(damaged) != digest(whole) or logs[-1] != expected_logs[-1]
 
 
+@pytest.mark.slow
 def test_every_example_of_an_epoch_is_trained_on_once():
     loop = make_loop(average_decay=None)
     seen = []
@@ -87,6 +90,7 @@ def test_every_example_of_an_epoch_is_trained_on_once():
     assert feed.num_examples in counts
 
 
+@pytest.mark.slow
 def test_non_finite_loss_names_its_first_step():
     loop = make_loop(average_decay=None)
     run_steps(loop, 0, 2, 2)
@@ -98,10 +102,12 @@ def test_non_finite_loss_names_its_first_step():
     assert not all_finite(loop.state)
 
 
+@pytest.mark.slow
 def test_finite_state_is_found_finite():
     assert all_finite(make_loop().state)
 
 
+@pytest.mark.slow
 def test_average_lags_behind_the_weights():
     loop = make_loop(average_decay=0.99)
     run_steps(loop, 0, 20, 20)
@@ -113,6 +119,7 @@ def test_average_lags_behind_the_weights():
     assert 0.0 < distance < 1.0
 
 
+@pytest.mark.slow
 def test_restoring_another_models_state_names_the_variable():
     tensors = to_tensors(make_loop().state)
     tensors["trainable/00000"] = np.zeros((2, 2), np.float32)

@@ -28,7 +28,16 @@ def numbers(rank: int) -> tuple[str, str, str]:
     return f"N{axes}C", f"{axes}IO", f"N{axes}C"
 
 
-@pytest.mark.parametrize("name", CONVOLUTIONS)
+QUICK = ("3x3 same", "strided same, odd")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in CONVOLUTIONS
+    ],
+)
 def test_convolution_and_its_gradients_equal_xla(name):
     shape, kernel_shape, strides, padding, dilation = CONVOLUTIONS[name]
     random = np.random.default_rng(0)

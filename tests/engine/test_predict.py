@@ -7,6 +7,8 @@ import pytest
 from septet.engine.predict import Predictor
 from tests.engine.networks import convolutional
 
+pytestmark = pytest.mark.slow  # compiles many programs
+
 
 @pytest.fixture(scope="module")
 def network():

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow  # builds and compiles many networks
+
 COMMON = {
     "height": 12,
     "width": 8,

@@ -5,6 +5,8 @@ import pytest
 
 from tests.runs.killing import Driver, make_jobs
 
+pytestmark = pytest.mark.slow  # starts two training processes a point
+
 KILLS = {"tabular-classification": 18, "tabular-regression": 10, "image-classification": 12}
 
 

@@ -13,6 +13,8 @@ from septet.runs.folder import RunFolder
 from septet.runs.observer import Observer, Progress
 from septet.runs.training import Training
 
+pytestmark = pytest.mark.slow  # trains whole runs
+
 MODEL = {"width": 8, "depth": 1}
 
 

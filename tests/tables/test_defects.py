@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_up_tables import HEADER, as_csv, customers, houses
 
 import septet.data
 from septet.data.account import Account
 from septet.errors import DataError
 from septet.tables.options import TableDataOptions
 from septet.tables.reading import read_dataset
+from tests.tables.made_up_tables import HEADER, as_csv, customers, houses
 
 EMBEDDED = Path(septet.data.__file__).parent / "embedded"
 

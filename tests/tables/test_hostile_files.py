@@ -6,11 +6,11 @@ import random
 from pathlib import Path
 
 import pytest
-from made_up_tables import HEADER, as_csv, customers
 
 from septet.errors import DataError
 from septet.tables.options import TableDataOptions
 from septet.tables.reading import read_dataset
+from tests.tables.made_up_tables import HEADER, as_csv, customers
 
 TABLE = as_csv(HEADER, customers()).encode()
 

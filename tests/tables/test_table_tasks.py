@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_tables import HEADER, as_csv, customers, houses
 
 from septet.errors import DataError
 from septet.tables.classification import TabularClassification
 from septet.tables.regression import TabularRegression
+from tests.tables.made_up_tables import HEADER, as_csv, customers, houses
 
 
 @pytest.fixture

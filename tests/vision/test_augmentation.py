@@ -6,6 +6,8 @@ import pytest
 
 from septet.vision import augmentation
 
+pytestmark = pytest.mark.slow  # compiles every augmentation
+
 
 def pictures(batch: int = 40, height: int = 7, width: int = 6, channels: int = 3) -> np.ndarray:
     shape = (batch, height, width, channels)

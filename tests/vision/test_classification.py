@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from making import make_classes, noise
 from PIL import Image
 from pydantic import ValidationError
 
@@ -10,6 +9,9 @@ from septet import registry
 from septet.errors import ConfigError, DataError
 from septet.vision.classification import ImageClassification, PreparedPictures, channel_scales
 from septet.vision.options import ImageDataOptions, ImageModelOptions
+from tests.vision.making import make_classes, noise
+
+pytestmark = pytest.mark.slow  # builds networks
 
 TASK = ImageClassification()
 PREPARED = {

@@ -6,12 +6,14 @@ import time
 
 import numpy as np
 import pytest
-from making import make_classes, noise
 from PIL import Image
 
 from septet.errors import DataError
 from septet.vision.options import ImageDataOptions
 from septet.vision.reading import read_dataset
+from tests.vision.making import make_classes, noise
+
+pytestmark = pytest.mark.slow  # starts decoding processes
 
 
 def read(source, seed: int = 0, **options):

@@ -6,10 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
-from making import noise
 from PIL import Image
 
 from septet.vision import worker
+from tests.vision.making import noise
+
+pytestmark = pytest.mark.slow  # starts decoding processes
 
 BOX = (64, 64)
 
