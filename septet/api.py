@@ -193,8 +193,9 @@ def evaluate(run: str, data: str | Path | None = None) -> dict[str, Any]:
                 f"Finish it with: septet resume {folder.name}"
             )
         return evaluation
-    model = Model(folder.model)
-    return model.evaluate(resolve_source(model.description.task, str(data)))
+    model = Model(model_of(folder))
+    source = resolve_source(model.description.task, str(data))
+    return model.evaluate(source, options=folder.config()["data"])
 
 
 def load(path: str | Path) -> Model:

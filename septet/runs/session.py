@@ -82,7 +82,10 @@ def read(config: RunConfig) -> Material:
             f"rejected {len(dataset.account.rejections)}. See why with: "
             f"septet check {config.task} {config.source}"
         )
-    return Material(task, config, dataset, task.prepare(dataset, options))
+    prepared = task.prepare(dataset, options)
+    # A network that cannot be built is refused here, before a run folder exists.
+    task.architecture(prepared, validate(task.model_options, config.model, "model"))
+    return Material(task, config, dataset, prepared)
 
 
 @dataclass

@@ -1,11 +1,13 @@
 """A trained model as a person uses it: loaded from its folder, it answers."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from septet import registry
+from septet.config import validate
 from septet.engine import devices
 from septet.engine.predict import Predictor
 from septet.errors import DataError
@@ -70,11 +72,23 @@ class Model:
         """The network's outputs for encoded inputs: float32 [n, ...]."""
         return self._predictor(self._weights, arrays)
 
-    def evaluate(self, source: Path, *, seed: int = 0) -> dict[str, Any]:
-        """The task's scores on the data at `source`, all of it, whatever its splits."""
-        options = self.task.data_options(validation_fraction=0.0, test_fraction=0.0)
-        dataset = self.task.read(source, options, seed)
-        dataset.account.require_trainable(options.max_rejected)
+    def evaluate(
+        self, source: Path, *, options: Mapping[str, Any] | None = None, seed: int = 0
+    ) -> dict[str, Any]:
+        """The task's scores on the data at `source`.
+
+        Args:
+            source: A test split if it has one counts alone, otherwise all of it.
+            options: Settings of the data, as the model was trained with (`target` ...).
+            seed: Of the reading.
+
+        Raises:
+            DataError: The data cannot be read, or hold a class the model does not know.
+        """
+        whole = {"validation_fraction": 0.0, "test_fraction": 0.0, "limit": None}
+        settings = validate(self.task.data_options, {**(options or {}), **whole}, "data")
+        dataset = self.task.read(source, settings, seed)
+        dataset.account.require_trainable(settings.max_rejected)
         name = "test" if len(dataset.splits["test"]) else "train"
         split = dataset.splits[name]
         inputs, _ = self.task.arrays(split, self.prepared)

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from septet.data.dataset import Dataset, Split
+from septet.errors import DataError
 from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
 from septet.tables.base import TableTask
 from septet.tables.features import PreparedTable, Text, encode_columns
@@ -82,6 +83,18 @@ def _class_order(name: str) -> tuple[int, float, str]:
 
 
 def _labels(split: Split, prepared: Prepared) -> np.ndarray:
+    """Places of the split's classes among those of `prepared`, int32 [rows].
+
+    Raises:
+        DataError: The network does not know a class.
+    """
     place = {name: number for number, name in enumerate(prepared["classes"])}
     names: Sequence[str] = split.targets.tolist()
+    unknown = sorted(set(names) - place.keys())
+    if unknown:
+        known = ", ".join(prepared["classes"][:20])
+        raise DataError(
+            f"The model does not know the class '{unknown[0]}' ({len(unknown)} such classes). "
+            f"It knows: {known}. Rename or remove those rows."
+        )
     return np.array([place[name] for name in names], dtype=np.int32)
