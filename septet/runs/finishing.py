@@ -130,7 +130,7 @@ def _facts(training: Training) -> dict[str, Any]:
         "parameters": int(session.model.count_params()),
         "steps": training.step,
         "best_epoch": training.books.best_epoch,
-        "stopped": training.books.stopped or "the plan was done",
+        "ended": training.books.stopped or "as planned",
         "seconds": round(training.spent_s + time.monotonic() - training.started, 1),
     }
 
