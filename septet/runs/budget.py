@@ -6,6 +6,8 @@ from septet.engine.schedules import Plan
 
 UNKNOWN_STEPS = 10_000_000
 FINISH_S = 8.0
+MOST_FINISH = 0.4
+"""Largest share of the minutes that is kept for the test, the pictures and saving."""
 MARGIN = 0.97
 
 
@@ -25,7 +27,8 @@ class Budget:
         """See the class."""
         self.deadline = started + 60.0 * minutes - spent_s
         self.max_steps = max_steps or UNKNOWN_STEPS
-        self.finish_s = min(FINISH_S, 0.15 * 60.0 * minutes)
+        self.most_finish_s = MOST_FINISH * 60.0 * minutes
+        self.finish_s = min(FINISH_S, self.most_finish_s)
         self.interval_s = max(1.0, min(10.0, 0.02 * 60.0 * minutes))
         self._next = 0.0
 
@@ -33,9 +36,15 @@ class Budget:
         """Seconds left for steps and validation, after what finishing takes."""
         return self.deadline - self.finish_s - time.monotonic()
 
-    def allow_for(self, evaluation_s: float) -> None:
-        """Finishing includes a test that takes about `evaluation_s`."""
-        self.finish_s = max(self.finish_s, min(FINISH_S, self.finish_s) + 1.5 * evaluation_s)
+    def allow_for(self, *, setup_s: float = 0.0, evaluation_s: float = 0.0) -> None:
+        """Keep time for finishing: a slow machine draws as slowly as it reads and compiles.
+
+        Args:
+            setup_s: Seconds from the beginning to the first step.
+            evaluation_s: Seconds that the test will take.
+        """
+        needed = max(FINISH_S, setup_s) + 1.5 * evaluation_s
+        self.finish_s = max(self.finish_s, min(needed, self.most_finish_s))
 
     def revise(self, plan: Plan, step: int, step_s: float | None) -> None:
         """Fit the plan to the time left, if a measurement is there and one is due.

@@ -158,6 +158,8 @@ class Training:
         begin = time.monotonic()
         self.loop.compile(self.plan.control(self.books.plateau_scale))
         compile_s = time.monotonic() - begin
+        if self.budget is not None:
+            self.budget.allow_for(setup_s=time.monotonic() - self.started)
         session = self.session
         self.observer.forecast(
             Forecast(
@@ -272,7 +274,9 @@ class Training:
             sizes = {
                 name: len(split) for name, split in self.session.material.dataset.splits.items()
             }
-            self.budget.allow_for(validation_s * sizes["test"] / max(sizes["validation"], 1))
+            self.budget.allow_for(
+                evaluation_s=validation_s * sizes["test"] / max(sizes["validation"], 1)
+            )
 
     # Finite or not at all
 
