@@ -130,7 +130,8 @@ class Program:
             except BaseException as error:
                 self._failure = error
 
-        self._thread = threading.Thread(target=work, name="septet-compile", daemon=True)
+        # Not a daemon: a process that exits inside the compiler aborts instead of exiting.
+        self._thread = threading.Thread(target=work, name="septet-compile")
         self._thread.start()
 
     def memory_bytes(self) -> int | None:

@@ -90,12 +90,26 @@ def test_reproduction_names_what_changed(table):
     assert any("data" in line for line in again.differences)
 
 
-def test_non_finite_loss_stops_with_step_and_remedies_and_keeps_good_checkpoints(table, own_runs):
+def test_non_finite_loss_stops_with_step_and_remedies_and_keeps_good_checkpoints(
+    tmp_path, own_runs
+):
+    random = np.random.default_rng(0)
+    numbers = random.normal(size=(200, 3)).round(4)
+    lines = [f"{a},{b},{c},{a + b:.4f}" for a, b, c in numbers]
+    numeric = tmp_path / "numeric.csv"
+    numeric.write_text("a,b,c,target\n" + "\n".join(lines) + "\n")
+    diverging = {
+        "epochs": 50,
+        "optimizer": "sgd",
+        "learning_rate": 1000.0,
+        "clip_norm": None,
+        "schedule": "constant",
+        "average_decay": None,
+        "checkpoint_every_steps": 1,
+    }
+    settings = {"model": MODEL, "training": diverging}
     with pytest.raises(NonFiniteError, match=r"epoch \d+, step \d+.*learning_rate"):
-        train(
-            table, epochs=50, optimizer="sgd", learning_rate=1000.0, clip_norm=None,
-            schedule="constant", average_decay=None, checkpoint_every_steps=1,
-        )  # fmt: skip
+        api.train("tabular-regression", numeric, settings=settings, name="run")
     run = RunFolder(own_runs / "run")
     assert run.status()["status"] == "failed"
     for step in checkpoints.steps(run.checkpoints):
