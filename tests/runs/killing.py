@@ -26,8 +26,9 @@ PICTURE_SETTINGS = [
     "training.epochs=2",
     "training.checkpoint_every_steps=3",
     "training.batch_size=16",
-    "model.filters=[4]",
-    "model.convolutions=[1]",
+    "model.width=4",
+    "model.depth=1",
+    "model.dense_dim=0",
 ]
 
 
