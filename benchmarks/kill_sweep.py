@@ -10,6 +10,7 @@ failing disks, and finished checkpoints that are truncated or have bits flipped.
 
 import argparse
 import json
+import os
 import random
 import shutil
 import signal
@@ -17,6 +18,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +36,7 @@ RANDOM_TIMES = 0.1
 
 def main() -> None:
     """Run the sweep; exit 1 unless every point ends where it should."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--points", type=int, default=300)
     parser.add_argument("--disk-points", type=int, default=100)
     parser.add_argument("--damages", type=int, default=1000)
@@ -51,16 +55,17 @@ def main() -> None:
 
 
 def sweep(drivers: list[Driver], arguments: argparse.Namespace) -> dict[str, Any]:
-    """Every kind of point, spread evenly over the tasks."""
+    """Every kind of point, spread evenly over the tasks, as many at once as there are cores."""
     chance = random.Random(arguments.seed)
     kills, disk, damages = Counter(), Counter(), Counter()
     for place, driver in enumerate(drivers):
         expected, operations = driver.whole()
         say(f"{driver.job.task}: the uninterrupted run makes {operations} operations")
-        for number in spread(arguments.points, len(drivers), place):
-            kill(driver, expected, operations, number, chance, kills)
-        for number in spread(arguments.disk_points, len(drivers), place):
-            starve(driver, expected, operations, number, chance, disk)
+        trial = Trial(driver, expected, operations)
+        count = len(spread(arguments.points, len(drivers), place))
+        trial.run(trial.kill, count, chance, kills)
+        count = len(spread(arguments.disk_points, len(drivers), place))
+        trial.run(trial.starve, count, chance, disk)
         damage(driver, len(spread(arguments.damages, len(drivers), place)), chance, damages)
     return {"kills": dict(kills), "disk": dict(disk), "damages": dict(damages)}
 
@@ -70,63 +75,69 @@ def spread(total: int, parts: int, place: int) -> range:
     return range(place, total, parts)
 
 
-def kill(
-    driver: Driver,
-    expected: dict[str, str],
-    operations: int,
-    number: int,
-    chance: random.Random,
-    tally: Counter[str],
-) -> None:
-    """One kill point, resumed and compared."""
-    if chance.random() < RANDOM_TIMES:
-        code, found = kill_at_random_time(driver, f"time-{number}", chance)
-        where = "a random time"
-    else:
-        at = chance.randint(1, operations)
-        code, _, found = driver.point(f"kill-{number}", f"any:{at}:kill")
-        where = f"operation {at}"
-        tally["not_killed"] += code != -signal.SIGKILL
-    verdict(tally, found == expected, f"{driver.job.task} killed at {where}")
-    shutil.rmtree(driver.folder / f"kill-{number}", ignore_errors=True)
+@dataclass(frozen=True)
+class Trial:
+    """One job, what it ends with when nothing happens, and how many operations that takes."""
 
+    driver: Driver
+    expected: dict[str, str]
+    operations: int
 
-def kill_at_random_time(
-    driver: Driver, name: str, chance: random.Random
-) -> tuple[int, dict[str, str]]:
-    """Train, kill at a random moment, continue: (exit code, what it ended with)."""
-    runs = driver.folder / name
-    delay_s = chance.uniform(0.1, 6.0)
-    code, _ = driver.start(runs, driver.job.train(), kill_after_s=delay_s)
-    again = ["resume", "job"] if (runs / "job" / "config.json").exists() else driver.job.train()
-    resumed, output = driver.start(runs, again)
-    if resumed != 0:
-        say(output)
-        return code, {}
-    return code, outcome(runs / "job")
+    def run(
+        self,
+        point: Callable[[int, random.Random], Counter[str]],
+        count: int,
+        chance: random.Random,
+        tally: Counter[str],
+    ) -> None:
+        """Do `count` points, each with chances of its own, and add up what came out."""
+        chances = [random.Random(chance.random()) for _ in range(count)]
+        with ThreadPoolExecutor(os.cpu_count()) as executor:
+            for found in executor.map(point, range(count), chances):
+                tally.update(found)
 
+    def kill(self, number: int, chance: random.Random) -> Counter[str]:
+        """One kill point, resumed and compared."""
+        driver, name = self.driver, f"kill-{number}"
+        if chance.random() < RANDOM_TIMES:
+            where = f"{chance.uniform(0.1, 6.0):.1f} s"
+            code, found = self.kill_at_time(name, float(where.split()[0]))
+        else:
+            at = chance.randint(1, self.operations)
+            where = f"operation {at}"
+            code, _, found = driver.point(name, f"any:{at}:kill")
+        shutil.rmtree(driver.folder / name, ignore_errors=True)
+        found = verdict(found == self.expected, f"{driver.job.task} killed at {where}")
+        found["not_killed"] += code != -signal.SIGKILL
+        return found
 
-def starve(
-    driver: Driver,
-    expected: dict[str, str],
-    operations: int,
-    number: int,
-    chance: random.Random,
-    tally: Counter[str],
-) -> None:
-    """One point of a full or failing disk: exit 1, path named, resumed and compared."""
-    error = ("ENOSPC", "EIO", "EDQUOT", "ENOSPC+", "EIO+")[number % 5]
-    at = chance.randint(1, operations)
-    code, output, found = driver.point(f"disk-{number}", f"any:{at}:{error}")
-    named = str(driver.folder) in output and "Traceback" not in output
-    # An index or a clean-up that fails costs nothing, and the run rightly goes on.
-    harmless = code == 0 and "Report" in output
-    good = found == expected and (harmless or (code == 1 and named))
-    tally["harmless"] += harmless
-    verdict(
-        tally, good, f"{driver.job.task} {error} at operation {at}: exit {code}: {output[-300:]}"
-    )
-    shutil.rmtree(driver.folder / f"disk-{number}", ignore_errors=True)
+    def kill_at_time(self, name: str, delay_s: float) -> tuple[int, dict[str, str]]:
+        """Train, kill after so many seconds, continue: (exit code, what it ended with)."""
+        driver = self.driver
+        runs = driver.folder / name
+        code, _ = driver.start(runs, driver.job.train(), kill_after_s=delay_s)
+        exists = (runs / "job" / "config.json").exists()
+        resumed, output = driver.start(runs, ["resume", "job"] if exists else driver.job.train())
+        if resumed != 0:
+            say(output)
+            return code, {}
+        return code, outcome(runs / "job")
+
+    def starve(self, number: int, chance: random.Random) -> Counter[str]:
+        """One point of a full or failing disk: exit 1, path named, resumed and compared."""
+        driver, name = self.driver, f"disk-{number}"
+        error = ("ENOSPC", "EIO", "EDQUOT", "ENOSPC+", "EIO+")[number % 5]
+        at = chance.randint(1, self.operations)
+        code, output, found = driver.point(name, f"any:{at}:{error}")
+        named = str(driver.folder) in output and "Traceback" not in output
+        # An index or a clean-up that fails costs nothing, and the run rightly goes on.
+        harmless = code == 0 and "Report" in output
+        good = found == self.expected and (harmless or (code == 1 and named))
+        shutil.rmtree(driver.folder / name, ignore_errors=True)
+        what = f"{driver.job.task} {error} at operation {at}: exit {code}: {output[-300:]}"
+        found = verdict(good, what)
+        found["harmless"] += harmless
+        return found
 
 
 def damage(driver: Driver, count: int, chance: random.Random, tally: Counter[str]) -> None:
@@ -144,7 +155,7 @@ def damage(driver: Driver, count: int, chance: random.Random, tally: Counter[str
             good = False
         finally:
             file.write_bytes(content)
-        verdict(tally, good, f"{driver.job.task} damage of {file.name}")
+        tally.update(verdict(good, f"{driver.job.task} damage of {file.name}"))
 
 
 def damaged(content: bytes, chance: random.Random) -> bytes:
@@ -159,13 +170,11 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
     )
 
 
-def verdict(tally: Counter[str], good: bool, what: str) -> None:
-    """Count a point, and say so where it went wrong."""
-    tally["points"] += 1
-    tally["identical"] += good
-    tally["failed"] += not good
+def verdict(good: bool, what: str) -> Counter[str]:
+    """The count of a point, said aloud where it went wrong."""
     if not good:
         say(f"FAILED: {what}")
+    return Counter(points=1, identical=int(good), failed=int(not good))
 
 
 def say(text: str) -> None:

@@ -1,5 +1,7 @@
 """Imported once by the server that kill points are forked from; starts no device."""
 
+import gc
+
 import septet
 import septet.api
 import septet.cli.describing
@@ -9,3 +11,7 @@ import septet.models.dense
 import septet.tables.classification
 import septet.tables.regression
 import septet.vision.classification  # noqa: F401
+
+# What is imported never becomes garbage; collecting over it would copy it into each fork.
+gc.collect()
+gc.freeze()

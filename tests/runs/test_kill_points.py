@@ -1,5 +1,8 @@
 """Runs that cannot be lost: killed or starved at any operation, they end where they should."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -23,8 +26,11 @@ def test_run_killed_at_any_operation_resumes_to_the_same_end(drivers, task):
     expected, operations = driver.whole()
     points = np.unique(np.linspace(1, operations, KILLS[task]).round().astype(int))
     assert len(points) == KILLS[task]
-    for number in points:
-        code, output, found = driver.point(f"kill-{number}", f"any:{number}:kill")
+    names = [f"kill-{number}" for number in points]
+    faults = [f"any:{number}:kill" for number in points]
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        results = list(executor.map(driver.point, names, faults))
+    for number, (code, output, found) in zip(points, results, strict=True):
         assert code == -9, output
         assert found == expected, f"killed at operation {number} of {operations}"
 
