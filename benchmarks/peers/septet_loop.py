@@ -5,16 +5,14 @@ from septet.engine.feeds import ResidentFeed
 from septet.engine.loop import Loop
 from septet.engine.program import keras_step
 from septet.engine.schedules import Plan
-from septet.engine.state import initial_state
+from septet.engine.state import create_metrics, initial_state
 
 
 def make_loop(model, features, labels, *, batch_size, learning_rate, seed):
     """(loop, control) for a constant learning rate; nothing is compiled yet."""
-    # Metrics create their variables at the first batch they see.
-    model.test_on_batch(features[:1], labels[:1])
-    model.reset_metrics()
     step = keras_step(model, learning_rate=learning_rate, schedule="constant", warmup=0.0)
     feed = ResidentFeed.of((features, labels), batch_size=batch_size, seed=seed)
+    create_metrics(model, feed.block)
     state = initial_state(model, with_average=False)
     loop = Loop(step, feed, state, platform=devices.start())
     plan = Plan()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from septet.engine.lowering import lowered
-from septet.engine.schedules import Control, progress_at, scale_at
+from septet.engine.schedules import Control, rate_at
 from septet.engine.state import TrainState
 
 Step = Callable[[TrainState, Any, Control], tuple[TrainState, dict[str, Any]]]
@@ -46,7 +46,7 @@ def keras_step(
         inputs, *rest = batch
         if augment is not None:
             inputs = augment(jax.random.fold_in(jax.random.key(seed), state.step), inputs)
-        scale = control.scale * scale_at(progress_at(state.step, control), schedule, warmup)
+        scale = rate_at(state.step, control, schedule, warmup)
         optimizer = list(state.optimizer)
         current = optimizer[rate_index]
         optimizer[rate_index] = (learning_rate * scale).astype(current.dtype)

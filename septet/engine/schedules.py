@@ -4,6 +4,7 @@ Progress runs from 0 to 1 and is continuous when the plan is revised: a time bud
 into steps by measured speed, and each revision is an event that can be replayed.
 """
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -46,6 +47,19 @@ def progress_at(step: Any, control: Control) -> Any:
     done = (step - control.from_step).astype(jnp.float32)
     ahead = jnp.maximum(control.total_steps - control.from_step, 1).astype(jnp.float32)
     return control.from_progress + (1.0 - control.from_progress) * done / ahead
+
+
+def rate_at(step: Any, control: Control, schedule: str, warmup: float) -> Any:
+    """What the highest learning rate is multiplied by at `step`."""
+    return control.scale * scale_at(progress_at(step, control), schedule, warmup)
+
+
+@functools.cache
+def rate_program(schedule: str, warmup: float) -> Any:
+    """`rate_at` compiled, for the host: `(step, control) -> scale`."""
+    import jax
+
+    return jax.jit(lambda step, control: rate_at(step, control, schedule, warmup))
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """TrainState: everything that training changes, as one pytree that is passed in and returned."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -28,29 +29,58 @@ class TrainState(NamedTuple):
     step: Any
 
 
+def create_metrics(model: Any, block: Any) -> None:
+    """Have a compiled `keras.Model` make its metrics' variables, as it does for a first batch.
+
+    Args:
+        model: Built and compiled.
+        block: The training data, a pytree of (inputs, targets, ...); only looked at.
+    """
+    import jax
+    import keras
+
+    def see(inputs: Any, targets: Any, *_: Any) -> None:
+        outputs = model(inputs, training=False)
+        model.compute_loss(inputs, targets, outputs)
+        model.compute_metrics(inputs, targets, outputs)
+
+    batch = jax.tree.map(
+        lambda array: jax.ShapeDtypeStruct((1, *array.shape[1:]), array.dtype), block
+    )
+    # Variables made in a stateless scope get their values when it ends: outside the tracing.
+    with keras.StatelessScope():
+        jax.eval_shape(see, *batch)
+
+
 def initial_state(model: Any, *, with_average: bool) -> TrainState:
     """The state of a freshly compiled and built `keras.Model`, copied off its variables."""
     import jax.numpy as jnp
 
     model.optimizer.build(model.trainable_variables)
-    trainable = _values(model.trainable_variables)
-    non_trainable = _values(model.non_trainable_variables)
-    average = [jnp.array(value, copy=True) for value in trainable + non_trainable]
-    return TrainState(
-        trainable=trainable,
-        non_trainable=non_trainable,
-        optimizer=_values(model.optimizer.variables),
-        metrics=_values(model.metrics_variables),
-        average=average if with_average else [],
-        step=jnp.zeros((), jnp.int32),
-    )
+    groups = {
+        "trainable": model.trainable_variables,
+        "non_trainable": model.non_trainable_variables,
+        "optimizer": model.optimizer.variables,
+        "metrics": model.metrics_variables,
+    }
+    # The state is donated to the program, and the model's own variables are not.
+    values = copied({name: [item.value for item in group] for name, group in groups.items()})
+    average = copied(values["trainable"] + values["non_trainable"]) if with_average else []
+    return TrainState(**values, average=average, step=jnp.zeros((), jnp.int32))
 
 
-def _values(variables: list[Any]) -> list[Any]:
-    """Copies, because the state is donated and the model's own variables are not."""
+def copied(values: Any) -> Any:
+    """A pytree of arrays on the device, in buffers of their own."""
+    return _copy_program()(values)
+
+
+@functools.cache
+def _copy_program() -> Any:
+    """One program for a whole pytree: one for each shape would take longer to compile."""
+    import jax
     import jax.numpy as jnp
 
-    return [jnp.array(variable.value, copy=True) for variable in variables]
+    return jax.jit(lambda values: jax.tree.map(jnp.copy, values))
 
 
 def to_tensors(state: TrainState) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ from septet.engine.losses import LOSSES
 from septet.engine.predict import Predictor
 from septet.engine.program import keras_step
 from septet.engine.schedules import make_optimizer
-from septet.engine.state import TrainState, initial_state
+from septet.engine.state import TrainState, create_metrics, initial_state
 from septet.errors import DataError
 from septet.task import Task
 
@@ -146,7 +146,7 @@ def open_session(material: Material) -> Session:
     if training.class_weights == "balanced":
         arrays = (*arrays, _balanced_weights(targets, config))
     feed = ResidentFeed.of(arrays, batch_size=training.batch_size, seed=config.seed)
-    _create_metrics(model, feed)
+    create_metrics(model, feed.block)
     step = keras_step(
         model,
         learning_rate=training.learning_rate,
@@ -175,26 +175,6 @@ def _build(name: str, arguments: dict[str, Any], config: RunConfig) -> Any:
         return registry.architecture(name)(**arguments)
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def _create_metrics(model: Any, feed: ResidentFeed) -> None:
-    """Have Keras make its metrics' variables, which it does on first sight of a batch."""
-    import jax
-    import jax.numpy as jnp
-
-    inputs, targets, *_ = jax.tree.map(lambda array: array[:1], feed.block)
-    shape = jax.eval_shape(
-        lambda values: model.stateless_call(
-            [variable.value for variable in model.trainable_variables],
-            [variable.value for variable in model.non_trainable_variables],
-            values,
-        )[0],
-        inputs,
-    )
-    outputs = jnp.zeros(shape.shape, shape.dtype)
-    model.compute_metrics(inputs, targets, outputs)
-    model.compute_loss(inputs, targets, outputs)
-    model.reset_metrics()
 
 
 def _balanced_weights(labels: np.ndarray, config: RunConfig) -> np.ndarray:

@@ -12,8 +12,8 @@ import jax
 
 from septet.engine.loop import Chunk, Loop, all_finite
 from septet.engine.losses import LOSSES
-from septet.engine.schedules import Plan, progress_at, scale_at
-from septet.engine.state import from_tensors, shipped_weights, to_tensors
+from septet.engine.schedules import Plan, rate_program
+from septet.engine.state import copied, from_tensors, shipped_weights, to_tensors
 from septet.errors import Interrupted, NonFiniteError
 from septet.runs import checkpoints
 from septet.runs.bookkeeping import Bookkeeping
@@ -236,8 +236,7 @@ class Training:
         if not self._has_validation:
             monitor, direction = "loss", "min"
         if self.books.record(row[monitor], direction, row):
-            weights = shipped_weights(self.loop.state)
-            self.best = jax.tree.map(lambda value: value.copy(), weights)
+            self.best = copied(shipped_weights(self.loop.state))
         self.books.lower_rate(self.options)
         if self.books.is_out_of_patience(self.options) and self.step < self.plan.total_steps:
             self.books.stopped = f"no improvement in {self.options.patience} epochs"
@@ -265,9 +264,8 @@ class Training:
     def _learning_rate(self) -> float:
         """The rate of the next step, as the program will compute it."""
         control = self.plan.control(self.books.plateau_scale)
-        progress = progress_at(jax.numpy.int32(self.step), control)
-        scale = scale_at(progress, self.options.schedule, self.options.warmup)
-        return float(self.options.learning_rate * control.scale * scale)
+        scale = rate_program(self.options.schedule, self.options.warmup)(self.step, control)
+        return self.options.learning_rate * float(scale)
 
     def _allow_for_test(self, validation_s: float) -> None:
         if self.budget is not None:

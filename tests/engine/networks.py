@@ -10,7 +10,7 @@ from septet.engine.feeds import ResidentFeed
 from septet.engine.loop import Loop
 from septet.engine.program import keras_step
 from septet.engine.schedules import Plan
-from septet.engine.state import initial_state
+from septet.engine.state import create_metrics, initial_state
 
 NUM_EXAMPLES, NUM_CLASSES, BATCH_SIZE = 70, 3, 16
 
@@ -48,11 +48,7 @@ def compiled(model: keras.Model, inputs: dict[str, np.ndarray], labels: np.ndarr
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
-    first = {"inputs": inputs["inputs"][:1]}
-    outputs = model(first)
-    model.compute_metrics(first, labels[:1], outputs)
-    model.compute_loss(first, labels[:1], outputs)
-    model.reset_metrics()
+    create_metrics(model, (inputs, labels))
     return model
 
 
