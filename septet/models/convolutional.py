@@ -6,7 +6,7 @@ Only 3x3 and 1x1 convolutions and 2x2 pooling are used, which `engine/lowering.p
 fast on CPU.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 import keras
 from keras import layers
@@ -20,6 +20,9 @@ PixelMean = Annotated[list[Annotated[float, Field(ge=0.0, le=255.0)]], Field(max
 PixelDeviation = Annotated[list[Annotated[float, Field(ge=0.1, le=255.0)]], Field(max_length=3)]
 Classes = Annotated[int, Field(ge=1, le=100_000)]
 Stages = Annotated[list[Filters], Field(min_length=1, max_length=8)]
+
+MAX_LAYERS = 32
+"""Convolutions of `cnn`, or blocks of `resnet`, in all; one more would be slow to build."""
 
 checked = validate_call(config=ConfigDict(allow_inf_nan=False))
 
@@ -63,6 +66,10 @@ def cnn(
         raise ValueError(
             f"Received {len(filters)} stages of filters and {len(convolutions)} of "
             "convolutions; expected as many of each."
+        )
+    if sum(convolutions) > MAX_LAYERS:
+        raise ValueError(
+            f"Received {sum(convolutions)} convolutions; expected at most {MAX_LAYERS}."
         )
     if min(height, width) < 2 ** len(filters):
         raise ValueError(
@@ -121,6 +128,11 @@ def resnet(
         pydantic.ValidationError: An argument is out of its range.
         ValueError: Arguments do not fit each other.
     """
+    if blocks * len(filters) > MAX_LAYERS:
+        raise ValueError(
+            f"Received {len(filters)} stages of {blocks} blocks; expected at most {MAX_LAYERS} "
+            "blocks in all."
+        )
     pictures, hidden = _normalised(height, width, channels, mean, deviation)
     hidden = layers.ReLU(name="stem_relu")(_convolved(hidden, filters[0], "stem"))
     for stage, number in enumerate(filters, 1):
@@ -142,10 +154,12 @@ def _normalised(
             f"Received {len(mean)} means and {len(deviation)} deviations; expected {channels}, "
             "one a channel."
         )
-    pictures = layers.Input((height, width, channels), dtype="uint8", name="pictures")
+    pictures: Any = layers.Input((height, width, channels), dtype="uint8", name="pictures")
     scale = [1.0 / value for value in deviation]
     offset = [-middle * factor for middle, factor in zip(mean, scale, strict=True)]
-    return pictures, layers.Rescaling(scale, offset, name="normalise")(pictures)
+    # Keras takes a list for each, one number a channel, whatever its annotations say.
+    normalise: Any = layers.Rescaling(scale, cast(Any, offset), name="normalise")
+    return pictures, normalise(pictures)
 
 
 def _convolved(

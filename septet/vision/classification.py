@@ -1,6 +1,6 @@
 """The task image-classification: which class each picture belongs to."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,12 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from septet.data.dataset import Dataset, Split
 from septet.errors import ConfigError, DataError
 from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
-from septet.task import Arrays, Prepared, Task
+from septet.task import Arrays, Augment, Prepared, Task
 from septet.vision import inputs as vision_inputs
 from septet.vision.options import ImageDataOptions, ImageModelOptions
 from septet.vision.reading import read_dataset
 
 LARGEST_FILTERS = 256
+MAX_LAYERS = 32
+"""As many as `septet.models.convolutional` builds, which this must not import."""
 MOST_STAGES = 6
 SMALLEST_MAP = 3
 """Pixels a side that the last stage has at least, unless `model.depth` says otherwise."""
@@ -56,7 +58,7 @@ class ImageClassification(Task):
     model_options: ClassVar = ImageModelOptions
     prepared_type: ClassVar = PreparedPictures
     training_defaults: ClassVar[Mapping[str, Any]] = {
-        "epochs": 25,
+        "epochs": 16,
         "batch_size": 64,
         "learning_rate": 3e-3,
         "weight_decay": 1e-2,
@@ -78,7 +80,7 @@ class ImageClassification(Task):
         """Pictures, uint8 [N, height, width, channels], as they are; labels, int32 [N]."""
         return {"pictures": split.examples["pictures"]}, _labels(split, prepared)
 
-    def encode(self, inputs: Sequence[Any], prepared: Prepared) -> Arrays:
+    def encode(self, inputs: Any, prepared: Prepared) -> Arrays:
         """See `septet.vision.inputs.encode_pictures` for the forms that `inputs` may have."""
         size = (prepared["height"], prepared["width"], prepared["channels"])
         return {"pictures": vision_inputs.encode_pictures(inputs, *size)}
@@ -93,6 +95,11 @@ class ImageClassification(Task):
             raise ConfigError(
                 f"Setting 'model.depth' is {depth}, but pictures of {height}x{width} cannot be "
                 f"halved so often; expected at most {min(height, width).bit_length() - 1}."
+            )
+        if depth * options.repeats > MAX_LAYERS:
+            raise ConfigError(
+                f"Setting 'model.repeats' is {options.repeats} in each of {depth} stages; "
+                f"expected at most {MAX_LAYERS} in all. Lower model.repeats or model.depth."
             )
         filters = [min(options.width * 2**stage, LARGEST_FILTERS) for stage in range(depth)]
         filters = [max(number, options.width) for number in filters]
@@ -111,9 +118,7 @@ class ImageClassification(Task):
             "dropout": options.dropout,
         }
 
-    def augment(
-        self, prepared: Prepared, options: ImageModelOptions
-    ) -> Callable[[Any, Arrays], Arrays] | None:
+    def augment(self, prepared: Prepared, options: ImageModelOptions) -> Augment | None:
         """Random changes of {"pictures": uint8 [batch, height, width, channels]}."""
         from septet.vision import augmentation
 

@@ -26,6 +26,12 @@ def pictures(number: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (number, 12, 8, 3), dtype=np.uint8)
 
 
+def part(model: keras.Model, layer: str) -> np.ndarray:
+    """What a layer makes of two pictures."""
+    inner = keras.Model({"pictures": model.inputs[0]}, model.get_layer(layer).output)
+    return np.asarray(inner({"pictures": pictures(2)}))
+
+
 @pytest.mark.parametrize(("build", "arguments"), [(cnn, CNN), (resnet, RESNET)])
 def test_logits_of_a_picture_do_not_depend_on_its_batch(build, arguments):
     model = build(**arguments)
@@ -38,18 +44,15 @@ def test_logits_of_a_picture_do_not_depend_on_its_batch(build, arguments):
 
 def test_first_layer_subtracts_the_mean_and_divides_by_the_deviation():
     model = cnn(**CNN)
-    inner = keras.Model(model.inputs, model.get_layer("normalise").output)
+    inner = part(model, "normalise")
     expected = (pictures(2) - np.array([100, 120, 140.0])) / np.array([50, 60, 70.0])
-    np.testing.assert_allclose(np.asarray(inner(pictures(2))), expected, atol=1e-5)
+    np.testing.assert_allclose(inner, expected, atol=1e-5)
 
 
 def test_residual_blocks_start_as_the_identity():
     model = resnet(**RESNET)
-    stem = keras.Model(model.inputs, model.get_layer("stem_relu").output)
-    block = keras.Model(model.inputs, model.get_layer("stage1_block1_relu2").output)
-    np.testing.assert_allclose(
-        np.asarray(stem(pictures(2))), np.asarray(block(pictures(2))), atol=1e-6
-    )
+    stem, block = part(model, "stem_relu"), part(model, "stage1_block1_relu2")
+    np.testing.assert_allclose(stem, block, atol=1e-6)
 
 
 @pytest.mark.parametrize(("build", "arguments"), [(cnn, CNN), (resnet, RESNET)])
@@ -76,6 +79,8 @@ def test_builds_in_a_stateless_scope(build, arguments):
         (cnn, CNN, {"unknown": 1}),
         (resnet, RESNET, {"blocks": 0}),
         (resnet, RESNET, {"filters": []}),
+        (resnet, RESNET, {"filters": [4] * 5, "blocks": 7}),
+        (cnn, CNN, {"height": 64, "width": 64, "filters": [4] * 5, "convolutions": [7] * 5}),
         (resnet, RESNET, {"num_classes": 10**9}),
     ],
 )

@@ -16,7 +16,7 @@ def test_dense_computes_its_layers():
     keras.utils.set_random_seed(0)
     model = dense(3, [5, 4], 2, "tanh")
     inputs = np.random.default_rng(0).normal(size=(7, 3)).astype("float32")
-    a, b, c, d, e, f = model.get_weights()
+    a, b, c, d, e, f = map(np.asarray, model.weights)
     expected = np.tanh(np.tanh(inputs @ a + b) @ c + d) @ e + f
     np.testing.assert_allclose(np.asarray(model(inputs)), expected, atol=1e-5)
 

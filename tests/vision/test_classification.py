@@ -171,6 +171,16 @@ def test_too_many_stages_are_refused():
         TASK.architecture(PREPARED, ImageModelOptions(depth=4))
 
 
+def test_too_many_blocks_are_refused_and_the_most_that_are_not_can_be_built():
+    from septet.models.convolutional import resnet
+
+    large = {**PREPARED, "height": 64, "width": 64}
+    most = ImageModelOptions(architecture="resnet", width=4, depth=4, repeats=8)
+    resnet(**TASK.architecture(large, most)[1])
+    with pytest.raises(ConfigError, match=r"model\.repeats"):
+        TASK.architecture(large, most.model_copy(update={"depth": 5}))
+
+
 def test_augmentation_follows_the_options():
     import jax
 
