@@ -137,6 +137,8 @@ def decode_description(data: bytes) -> ModelDescription:
     if not isinstance(values, dict):
         raise ValueError(f"it holds a {type(values).__name__} where an object is expected")
     version = values.get("format_version")
+    if isinstance(version, bool):  # which equals 0 or 1 in Python
+        raise ValueError(f"its format_version is {str(version).lower()} and not a number")
     if type(version) is int and version > FORMAT_VERSION:
         raise ValueError(
             f"it has format version {version} and this Septet reads up to {FORMAT_VERSION}; "

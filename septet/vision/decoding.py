@@ -25,7 +25,7 @@ import numpy as np
 from septet.errors import RunError
 from septet.vision.worker import HEADER
 
-SECONDS_A_PICTURE = 8.0
+SECONDS_A_PICTURE = 30.0
 SECONDS_TO_START = 120.0
 BATCH = 32
 MAX_WORKERS = 8

@@ -98,8 +98,8 @@ def test_the_outputs_are_those_of_the_network_that_was_saved(tmp_path):
     weights = name_weights(
         "cnn",
         arguments,
-        [variable.numpy() for variable in network.trainable_variables],
-        [variable.numpy() for variable in network.non_trainable_variables],
+        [np.asarray(variable) for variable in network.trainable_variables],
+        [np.asarray(variable) for variable in network.non_trainable_variables],
     )
     model_folder.save_model_folder(
         tmp_path / "model",
@@ -113,7 +113,8 @@ def test_the_outputs_are_those_of_the_network_that_was_saved(tmp_path):
     )
     _, loaded = load_network(tmp_path / "model")
     pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1)).astype("uint8")
-    np.testing.assert_array_equal(np.asarray(loaded(pictures)), np.asarray(network(pictures)))
+    outputs = [np.asarray(model({"pictures": pictures})) for model in (network, loaded)]
+    np.testing.assert_array_equal(outputs[0], outputs[1])
 
 
 def test_table_weights_get_the_same_names_whatever_was_built_before():
@@ -127,8 +128,8 @@ def test_table_weights_get_the_same_names_whatever_was_built_before():
                 name_weights(
                     "tabular",
                     arguments,
-                    [variable.numpy() for variable in network.trainable_variables],
-                    [variable.numpy() for variable in network.non_trainable_variables],
+                    [np.asarray(variable) for variable in network.trainable_variables],
+                    [np.asarray(variable) for variable in network.non_trainable_variables],
                 )
             )
         )
@@ -196,7 +197,7 @@ def test_a_model_replaces_an_older_one(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"arguments": {"num_numbers": 1}, "architecture": "tabular"}, "num_outputs"),
+        ({"arguments": {"num_numbers": 1}, "architecture": "tabular"}, "cardinalities"),
         ({"monitor": ("loss", "lowest")}, "monitor.direction"),
         ({"account": {"read": -1, "used": 0, "rejected": 0, "splits": {}}}, "data.read"),
     ],

@@ -145,7 +145,7 @@ def cut(path) -> None:
 
 
 def _huge() -> bytes:
-    from test_worker import png_header
+    from tests.vision.test_worker import png_header
 
     return png_header(100_000, 100_000)
 
@@ -157,7 +157,7 @@ def animate(path) -> None:
 
 @pytest.mark.parametrize("name", DEFECTS)
 def test_a_seeded_defect_is_named_with_its_file_and_nothing_else_is(tmp_path, name):
-    make_classes(tmp_path)
+    make_classes(tmp_path, count=9)  # a class of one is then no imbalance as well
     DEFECTS[name](tmp_path)
     account = read(tmp_path).account
     assert codes(account) == {EXPECTED[name]}
