@@ -8,12 +8,11 @@ RUN := $(VENV)/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: help demo test check types prove format clean
+.PHONY: help demo test check prove format clean
 help:
 	@echo "make demo    train an image classifier on real pictures, in about a minute"
 	@echo "make test    the tests"
-	@echo "make check   format, lint, docs, wheel"
-	@echo "make types   pyright; not yet part of check, since it is not yet clean"
+	@echo "make check   format, lint, types, docs, wheel"
 	@echo "make prove   the long proofs: 300 kill points and all tests marked slow"
 	@echo "make format  put the code into its format"
 
@@ -27,12 +26,9 @@ test: $(VENV)/dev.stamp
 check: $(VENV)/dev.stamp
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
+	$(RUN) -m pyright
 	$(RUN) scripts/check_docs.py
 	$(RUN) scripts/check_wheel.py
-
-types: $(VENV)/dev.stamp
-	$(INSTALL) --editable ".[types]"
-	$(RUN) -m pyright
 
 prove: $(VENV)/dev.stamp
 	$(RUN) -m pytest -m "slow and not gpu"

@@ -19,7 +19,7 @@ EPOCHS = {"septet": 100, "keras-jax": 20, "torch-eager": 20, "keras-tensorflow":
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", choices=EPOCHS, nargs="+", default=list(EPOCHS))
     parser.add_argument("--tf-python", help="Python with keras and tensorflow-cpu")

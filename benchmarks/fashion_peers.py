@@ -13,6 +13,7 @@ line is JSON.
 import argparse
 import json
 import sys
+from pathlib import Path
 
 from processes import environment_with, machine, run_peer
 
@@ -27,7 +28,7 @@ PEERS = {
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=120.0, help="of training, each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", default="fashion-mnist", help="a sample's name or an .npz file")
@@ -41,7 +42,7 @@ def main() -> None:
     options = parse()
     known = options.data in registry.SAMPLES
     data = registry.sample(options.data).path() if known else options.data
-    pythons = {"septet": sys.executable}
+    pythons: dict[str, str | Path] = {"septet": sys.executable}
     results = []
     for name in options.only:
         script, environment, settings = PEERS[name]

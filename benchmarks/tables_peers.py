@@ -57,7 +57,7 @@ def compare(scores: dict[str, list[float]]) -> dict[str, dict[str, float]]:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--splits", type=int, default=10, help="at least 2")
     parser.add_argument("--only", choices=TABLES, nargs="+", default=list(TABLES))
     parser.add_argument("--sklearn-python", help="Python with scikit-learn")

@@ -130,7 +130,7 @@ def make_fashion_sample(folder: Path, package: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--fashion", type=Path, required=True, help="the unpacked Debian package")
     parser.add_argument("--out", type=Path, default=samples.EMBEDDED)
     options = parser.parse_args()

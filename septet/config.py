@@ -29,18 +29,18 @@ class DataOptions(Options):
     """How a data set is read; tasks add their own."""
 
     max_rejected: Fraction = Field(
-        0.01,
+        default=0.01,
         description="Largest share of examples that may be rejected before the run is refused.",
     )
     validation_fraction: Fraction = Field(
-        0.1,
+        default=0.1,
         description="Share of the training data set aside for validation when it is absent.",
     )
     test_fraction: Fraction = Field(
-        0.1, description="Share of the data set aside for the test when it is absent."
+        default=0.1, description="Share of the data set aside for the test when it is absent."
     )
     limit: int | None = Field(
-        None, ge=1, description="Use at most so many training examples, chosen by the seed."
+        default=None, ge=1, description="Use at most so many training examples, chosen by the seed."
     )
 
 
@@ -52,72 +52,77 @@ class TrainingOptions(Options):
     """How a model is trained, the same for every task."""
 
     epochs: int | None = Field(
-        20,
+        default=20,
         ge=1,
         le=1_000_000,
         description="Passes over the training data; null when only minutes should decide.",
     )
     minutes: float | None = Field(
-        None,
+        default=None,
         gt=0.0,
         le=1_000_000,
         description="Everything, from reading to saving, ends within so many minutes; "
         "the number of epochs follows from the measured speed.",
     )
-    batch_size: int = Field(32, ge=1, le=1_000_000, description="Examples a step.")
+    batch_size: int = Field(default=32, ge=1, le=1_000_000, description="Examples a step.")
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop", "lion"] = Field(
-        "adamw", description="Which optimizer."
+        default="adamw", description="Which optimizer."
     )
-    learning_rate: float = Field(1e-3, gt=0.0, le=1000.0, description="Highest learning rate.")
-    momentum: Probability = Field(0.9, description="Momentum, for sgd.")
+    learning_rate: float = Field(
+        default=1e-3, gt=0.0, le=1000.0, description="Highest learning rate."
+    )
+    momentum: Probability = Field(default=0.9, description="Momentum, for sgd.")
     weight_decay: float = Field(
-        0.0, ge=0.0, le=1000.0, description="Decoupled weight decay, for adamw and lion."
+        default=0.0, ge=0.0, le=1000.0, description="Decoupled weight decay, for adamw and lion."
     )
     schedule: Literal["constant", "cosine", "one-cycle", "plateau"] = Field(
-        "one-cycle", description="How the learning rate moves over the run."
+        default="one-cycle", description="How the learning rate moves over the run."
     )
     warmup: Fraction = Field(
-        0.2,
+        default=0.2,
         description="Share of the steps over which cosine and one-cycle rise to the highest rate.",
     )
     plateau_patience: int = Field(
-        3, ge=1, description="Epochs without improvement before plateau lowers the rate."
+        default=3, ge=1, description="Epochs without improvement before plateau lowers the rate."
     )
     plateau_factor: float = Field(
-        0.3, gt=0.0, lt=1.0, description="What plateau multiplies the rate by."
+        default=0.3, gt=0.0, lt=1.0, description="What plateau multiplies the rate by."
     )
     clip_norm: float | None = Field(
-        1.0, gt=0.0, description="Gradients are scaled down to this global norm; null to not clip."
+        default=1.0,
+        gt=0.0,
+        description="Gradients are scaled down to this global norm; null to not clip.",
     )
     average_decay: Probability | None = Field(
-        None,
+        default=None,
         description="Decay of the moving average of weights, validated and shipped; null for none.",
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32",
+        default="float32",
         description="Computation type; weights stay float32. float16 brings loss scaling.",
     )
     patience: int | None = Field(
-        None,
+        default=None,
         ge=1,
         description="Stop after so many epochs without improvement; null to never stop early.",
     )
     restore_best: bool = Field(
-        True, description="Ship the weights of the best validated epoch rather than the last."
+        default=True,
+        description="Ship the weights of the best validated epoch rather than the last.",
     )
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="Weigh each class by the inverse of its share."
+        default="none", description="Weigh each class by the inverse of its share."
     )
     checkpoint_every_s: float = Field(
-        30.0,
+        default=30.0,
         ge=0.0,
         description="Seconds between checkpoints; the end of training has one too.",
     )
     checkpoint_every_steps: int | None = Field(
-        None, ge=1, description="Also save a checkpoint every so many steps."
+        default=None, ge=1, description="Also save a checkpoint every so many steps."
     )
     keep_checkpoints: int = Field(
-        2, ge=1, le=1000, description="Newest checkpoints kept, beside the best."
+        default=2, ge=1, le=1000, description="Newest checkpoints kept, beside the best."
     )
 
 
@@ -127,7 +132,7 @@ class RunConfig(Options):
     septet: str
     task: str
     source: str
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: int = Field(default=0, ge=0, lt=2**31)
     data: dict[str, Any]
     model: dict[str, Any]
     training: TrainingOptions

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Prepared = dict[str, Any]
 Arrays = dict[str, "np.ndarray"]
+Augment = Callable[[Any, dict[str, Any]], dict[str, Any]]
+"""A pure JAX function from a key and traced inputs to inputs."""
 
 
 class Task(ABC):
@@ -59,7 +61,7 @@ class Task(ABC):
         """Inputs (by the network's input names) and targets of a split, ready to train on."""
 
     @abstractmethod
-    def encode(self, inputs: Sequence[Any], prepared: Prepared) -> Arrays:
+    def encode(self, inputs: Any, prepared: Prepared) -> Arrays:
         """Raw inputs of a user (paths, rows, pictures, arrays) as the network's inputs.
 
         Raises:
@@ -70,7 +72,7 @@ class Task(ABC):
     def architecture(self, prepared: Prepared, options: Any) -> tuple[str, dict[str, Any]]:
         """Name in `registry.ARCHITECTURES` and its arguments (plain JSON values)."""
 
-    def augment(self, prepared: Prepared, options: Any) -> Callable[[Any, Arrays], Arrays] | None:
+    def augment(self, prepared: Prepared, options: Any) -> Augment | None:
         """A pure JAX function `(key, inputs) -> inputs` run inside the program, or None."""
         return None
 

@@ -1,6 +1,6 @@
 """A run as it goes: a live display on a terminal, one plain line an epoch elsewhere."""
 
-from typing import Any, TextIO
+from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -57,7 +57,7 @@ def duration_text(seconds: float) -> str:
 class LineObserver(Observer):
     """Writes plain lines to a stream."""
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, stream: IO[str]):
         """Write to `stream`."""
         self.stream = stream
         self.expected = False

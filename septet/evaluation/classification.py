@@ -73,7 +73,7 @@ def predictions(logits: np.ndarray) -> np.ndarray:
     logits = np.asarray(logits)
     if len(logits) == 0:
         return np.zeros(0, np.int64)
-    usable = np.isfinite(logits).all(axis=-1)
+    usable = np.logical_and.reduce(np.isfinite(logits), axis=-1)
     return np.where(usable, np.where(usable[:, None], logits, 0.0).argmax(axis=-1), NOTHING)
 
 
@@ -335,10 +335,12 @@ def _mistakes(
     return [
         {
             "row": int(row),
-            "actual": str(class_names[labels[row]]),
-            "predicted": None if predicted[row] < 0 else str(class_names[predicted[row]]),
+            "actual": str(class_names[actual]),
+            "predicted": None if answered == NOTHING else str(class_names[answered]),
             "probability": float(values.max()),
-            "probability_of_actual": float(values[labels[row]]),
+            "probability_of_actual": float(values[actual]),
         }
-        for row, values in zip(rows, probabilities, strict=True)
+        for row, actual, answered, values in zip(
+            rows, labels[rows].tolist(), predicted[rows].tolist(), probabilities, strict=True
+        )
     ]

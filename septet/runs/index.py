@@ -89,7 +89,9 @@ def synchronise(root: Path, known: Iterable[RunFolder]) -> list[dict[str, Any]]:
                     changed,
                 )
         query = f"SELECT {', '.join(COLUMNS)} FROM runs"
-        found = [dict(zip(COLUMNS, values, strict=True)) for values in database.execute(query)]
+        found: list[dict[str, Any]] = [
+            dict(zip(COLUMNS, values, strict=True)) for values in database.execute(query)
+        ]
     # Another process may have added a run since the folders were listed.
     return [row for row in found if row["name"] in present]
 

@@ -313,8 +313,7 @@ def check_fits_task(file: Path, description: ModelDescription, network: "keras.M
 
 def signature(network: "keras.Model", side: str) -> list[tuple[str, tuple, str]]:
     """Name (of inputs), shape and type of each tensor on a side of a network."""
-    tensors = network.inputs if side == "inputs" else network.outputs
-    return sorted(
-        (tensor.name if side == "inputs" else "", tuple(tensor.shape[1:]), str(tensor.dtype))
-        for tensor in tensors
-    )
+    tensors: list[Any] = network.inputs if side == "inputs" else network.outputs
+    names = [str(tensor.name) if side == "inputs" else "" for tensor in tensors]
+    kinds = [(tuple(tensor.shape[1:]), str(tensor.dtype)) for tensor in tensors]
+    return sorted((name, *kind) for name, kind in zip(names, kinds, strict=True))

@@ -206,7 +206,7 @@ def read_arrays(handle: int, entries: list[WeightEntry], offsets, digest, file: 
     weights = {}
     for entry in sorted(entries, key=lambda entry: offsets[entry.name]):
         array = np.empty(entry.shape, dtype_of(entry.dtype))
-        target = memoryview(array.reshape(-1).view(np.uint8))
+        target = memoryview(array.reshape(-1).view(np.uint8).data)
         if fill(handle, target) != len(target):
             raise refusal(file, f"ended inside {entry.name!r}", f"{len(target):,} bytes for it")
         digest.update(target)

@@ -47,7 +47,7 @@ class TableTask(Task):
         """What `prepared` needs to know of the training targets."""
         raise NotImplementedError
 
-    def encode(self, inputs: Sequence[Any], prepared: Prepared) -> Arrays:
+    def encode(self, inputs: Any, prepared: Prepared) -> Arrays:
         """See `septet.tables.inputs.read_inputs` for the forms that `inputs` may have."""
         table = self.table(prepared)
         return features.encode_columns(read_inputs(inputs, table), table)

@@ -60,10 +60,10 @@ def reject_cells(
         if column.kind not in ("number", "date", "boolean"):
             continue
         array, cells = values[column.name], frame.cells[column.name]
-        for row in np.flatnonzero(~(np.abs(array) < 1e30)):
+        for row in np.flatnonzero(~(np.abs(array) < 1e30)).tolist():
             cell = cells[row]
             if cell is not None and not is_missing(cell):
-                problems.setdefault(int(row), _cell_problem(column, cell))
+                problems.setdefault(row, _cell_problem(column, cell))
     for row in sorted(problems):
         account.rejections.append(rejection(frame, row, *problems[row]))
     return [row for row in range(len(frame)) if row not in problems]
@@ -132,7 +132,7 @@ def _check_extremes(frame: Frame, name: str, values: np.ndarray, account: Accoun
     spread = max(high - low, float(np.std(known[(known >= low) & (known <= high)])))
     if spread <= 0:
         return
-    far = np.flatnonzero(np.abs(values - middle) > SENTINEL_GAP * spread)
+    far = np.flatnonzero(np.abs(values - middle) > SENTINEL_GAP * spread).tolist()
     cells = frame.cells[name]
     sentinels = [row for row in far if SENTINEL.fullmatch((cells[row] or "").strip().casefold())]
     absurd = [row for row in far if abs(values[row] - middle) > ABSURD_GAP * spread]

@@ -42,7 +42,7 @@ def _as_sequence(inputs: Any) -> Sequence[Any]:
     )
     if (is_plain_row and len(inputs)) or (isinstance(inputs, np.ndarray) and inputs.ndim == 1):
         return [inputs]
-    return inputs
+    return list(inputs)
 
 
 def _is_frame(item: Any) -> bool:

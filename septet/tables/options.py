@@ -17,31 +17,31 @@ class TableDataOptions(DataOptions):
     """How a table is read."""
 
     target: str | None = Field(
-        None, description="Column to predict; guessed from the names when not given."
+        default=None, description="Column to predict; guessed from the names when not given."
     )
     ignore: Annotated[list[str], BeforeValidator(_names)] = Field(
-        [], description='Columns not to use, as ["id","notes"] or id,notes.'
+        default=[], description='Columns not to use, as ["id","notes"] or id,notes.'
     )
     max_categories: int = Field(
-        1000,
+        default=1000,
         ge=1,
         le=1_000_000,
         description="Most frequent values of a category that are told apart.",
     )
     text_features: int = Field(
-        32, ge=1, le=4096, description="Numbers that stand for the words of a text column."
+        default=32, ge=1, le=4096, description="Numbers that stand for the words of a text column."
     )
 
 
 class TableModelOptions(ModelOptions):
     """The network for tables: residual blocks over numbers and embedded categories."""
 
-    width: int = Field(128, ge=1, le=16_384, description="Units of each layer.")
-    depth: int = Field(2, ge=0, le=64, description="Residual blocks of two layers each.")
-    dropout: Probability = Field(0.1, description="Share of units left out in training.")
+    width: int = Field(default=128, ge=1, le=16_384, description="Units of each layer.")
+    depth: int = Field(default=2, ge=0, le=64, description="Residual blocks of two layers each.")
+    dropout: Probability = Field(default=0.1, description="Share of units left out in training.")
     embedding_dim: int = Field(
-        8, ge=1, le=1024, description="Numbers that stand for one value of a category."
+        default=8, ge=1, le=1024, description="Numbers that stand for one value of a category."
     )
     activation: Literal["relu", "gelu", "silu", "selu", "tanh", "mish"] = Field(
-        "silu", description="Non-linearity of the layers."
+        default="silu", description="Non-linearity of the layers."
     )

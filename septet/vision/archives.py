@@ -186,7 +186,7 @@ def to_bytes(pictures: np.ndarray, place: str) -> tuple[np.ndarray, np.ndarray]:
     if kind not in "iuf":
         raise DataError(f"'{place}' has type {pictures.dtype}; expected numbers.")
     if kind == "f":
-        usable = np.isfinite(pictures).all(axis=tuple(range(1, pictures.ndim)))
+        usable = np.logical_and.reduce(np.isfinite(pictures).reshape(len(pictures), -1), axis=1)
         pictures = np.where(usable.reshape(-1, *[1] * (pictures.ndim - 1)), pictures, 0)
     low, high = pictures.min(), pictures.max()
     if low < 0 or high > (65535 if pictures.dtype == np.uint16 else 255):

@@ -47,11 +47,13 @@ def draw_mistakes(
     for axes in grid:
         axes.set_axis_off()
     probabilities = softmax(logits[rows])
-    for axes, row, values in zip(grid, rows, probabilities, strict=False):
-        actual = drawing.safe_label(class_names[labels[row]], int(labels[row]))
+    for axes, place, values in zip(grid, rows, probabilities, strict=False):
+        row = int(place)
+        label = int(labels[row])
+        actual = drawing.safe_label(class_names[label], label)
         best = int(values.argmax())
         answered = f"{drawing.safe_label(class_names[best], best)} {values[best]:.0%}"
-        _draw_one(axes, pictures[row], actual, answered, _short(sources[row], int(row)))
+        _draw_one(axes, pictures[row], actual, answered, _short(sources[row], row))
     drawing.save(figure, folder, "mistakes.png")
     caption = (
         "The most confident mistakes, worst first. Above each: the answer (orange) with its "

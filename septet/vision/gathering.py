@@ -64,7 +64,7 @@ class Gathered:
 def digest_of(pixels: np.ndarray) -> str:
     """Hash of one picture's shape and pixels."""
     digest = hashlib.blake2b(str(pixels.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 

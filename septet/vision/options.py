@@ -11,24 +11,26 @@ class ImageDataOptions(DataOptions):
     """How a set of pictures is read."""
 
     size: int | None = Field(
-        None,
+        default=None,
         ge=4,
         le=1024,
         description="Height and width that all pictures are resized to. Default: their own size "
         "if all have the same and it is at most 64 pixels a side, otherwise 64.",
     )
     channels: Literal[1, 3] | None = Field(
-        None,
+        default=None,
         description="1: turn all pictures grey; 3: keep colour. Default: 1 if all are grey.",
     )
     path_column: str | None = Field(
-        None, description="Column of a CSV or TSV file that has the paths; guessed if absent."
+        default=None,
+        description="Column of a CSV or TSV file that has the paths; guessed if absent.",
     )
     label_column: str | None = Field(
-        None, description="Column of a CSV or TSV file that has the labels; guessed if absent."
+        default=None,
+        description="Column of a CSV or TSV file that has the labels; guessed if absent.",
     )
     split_column: str | None = Field(
-        None,
+        default=None,
         description="Column of a CSV or TSV file that says train, validation or test; "
         "'split' if there is one.",
     )
@@ -38,53 +40,67 @@ class ImageModelOptions(ModelOptions):
     """Which network, and how training pictures are changed."""
 
     architecture: Literal["cnn", "resnet"] = Field(
-        "cnn",
+        default="cnn",
         description="cnn: a small convolutional network, quick on a CPU; resnet: a residual "
         "network, better on larger colour pictures and slower.",
     )
     width: int = Field(
-        32, ge=4, le=256, description="Filters of the first stage; each next stage doubles them."
+        default=32,
+        ge=4,
+        le=256,
+        description="Filters of the first stage; each next stage doubles them.",
     )
     depth: int | None = Field(
-        None,
+        default=None,
         ge=1,
         le=8,
         description="Stages, each of half the height and width. Default: as many as leave at "
         "least 3 pixels a side.",
     )
     repeats: Annotated[int, Field(ge=1, le=8)] = Field(
-        2,
+        default=2,
         description="Convolutions in each stage but the first and last, which have one (cnn), "
         "or blocks in each stage (resnet).",
     )
     dense_dim: int = Field(
-        128, ge=0, le=8192, description="Units of the hidden dense layer of cnn; 0 for none."
+        default=128,
+        ge=0,
+        le=8192,
+        description="Units of the hidden dense layer of cnn; 0 for none.",
     )
-    dropout: Probability = Field(0.3, description="Share of units dropped before dense layers.")
+    dropout: Probability = Field(
+        default=0.3, description="Share of units dropped before dense layers."
+    )
     flip: bool | Literal["auto"] = Field(
-        "auto",
+        default="auto",
         description="Mirror training pictures left and right, half of the time. auto: yes; "
         "turn it off where left and right mean something, as in text or digits.",
     )
     shift: int = Field(
-        2, ge=0, le=64, description="Move training pictures by up to so many pixels each way."
+        default=2,
+        ge=0,
+        le=64,
+        description="Move training pictures by up to so many pixels each way.",
     )
     crop: float = Field(
-        0.0,
+        default=0.0,
         ge=0.0,
         le=0.9,
         description="Cut up to this share off each side of training pictures and enlarge the rest.",
     )
     rotation: float = Field(
-        0.0, ge=0.0, le=180.0, description="Turn training pictures by up to so many degrees."
+        default=0.0,
+        ge=0.0,
+        le=180.0,
+        description="Turn training pictures by up to so many degrees.",
     )
     colour: float = Field(
-        0.0,
+        default=0.0,
         ge=0.0,
         le=1.0,
         description="Change brightness, contrast and saturation of training pictures by up to "
         "this share.",
     )
     cutout: int = Field(
-        0, ge=0, le=512, description="Cover a square of so many pixels a side; 0 for none."
+        default=0, ge=0, le=512, description="Cover a square of so many pixels a side; 0 for none."
     )

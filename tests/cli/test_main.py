@@ -22,7 +22,7 @@ def run(capfd, *arguments: str) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as end:
         main(list(arguments))
     streams = capfd.readouterr()
-    return end.value.code or 0, streams.out, streams.err
+    return int(end.value.code or 0), streams.out, streams.err
 
 
 def make_table(folder: Path) -> Path:

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import urllib.error
 import urllib.request
+from email.message import Message
 
 import numpy as np
 import pytest
@@ -70,7 +71,9 @@ def web(pages, monkeypatch):
     def urlopen(address, timeout):
         assert 0 < timeout <= 60
         asked.append(address)
-        page = pages.get(address, urllib.error.HTTPError(address, 404, "no", {}, io.BytesIO()))
+        page = pages.get(
+            address, urllib.error.HTTPError(address, 404, "no", Message(), io.BytesIO())
+        )
         if isinstance(page, BaseException):
             raise page
         return page if isinstance(page, Response) else Response(page, address)

@@ -67,11 +67,14 @@ def test_channels_first_gives_the_same():
     random = np.random.default_rng(0)
     inputs = jnp.asarray(random.normal(size=(2, 3, 6, 5)), jnp.float32)
     kernel = jnp.asarray(random.normal(size=(3, 3, 3, 4)), jnp.float32)
-    arguments = (inputs, kernel, (1, 1), "SAME")
-    layout = {"dimension_numbers": ("NCHW", "HWIO", "NCHW")}
-    expected = lax.conv_general_dilated(*arguments, **layout)
+
+    def convolve():
+        layout = ("NCHW", "HWIO", "NCHW")
+        return lax.conv_general_dilated(inputs, kernel, (1, 1), "SAME", dimension_numbers=layout)
+
+    expected = convolve()
     with lowered("cpu"):
-        outputs = lax.conv_general_dilated(*arguments, **layout)
+        outputs = convolve()
     np.testing.assert_allclose(outputs, expected, atol=1e-5)
 
 

@@ -109,7 +109,7 @@ def set_json(folder: Path, data: bytes) -> None:
     reseal(folder)
 
 
-def edit(change: Callable[[dict], object]) -> Callable[[Path], None]:
+def edit(change: Callable[[dict], object]) -> Callable[[Path], object]:
     """A case that changes the values of `model.json`."""
 
     def make(folder: Path) -> None:
@@ -120,7 +120,7 @@ def edit(change: Callable[[dict], object]) -> Callable[[Path], None]:
     return make
 
 
-def put(path: str, value: Any) -> Callable[[Path], None]:
+def put(path: str, value: Any) -> Callable[[Path], object]:
     """A case that puts `value` at a dotted path of `model.json`."""
 
     def change(values: dict) -> None:
@@ -133,12 +133,12 @@ def put(path: str, value: Any) -> Callable[[Path], None]:
     return edit(change)
 
 
-def text(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+def text(change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
     """A case that changes the bytes of `model.json`."""
     return lambda folder: set_json(folder, change((folder / "model.json").read_bytes()))
 
 
-def weights(change: Callable[[bytes], bytes], *, told: bool = True) -> Callable[[Path], None]:
+def weights(change: Callable[[bytes], bytes], *, told: bool = True) -> Callable[[Path], object]:
     """A case that changes the bytes of the weights; `told` corrects size and hashes for it."""
 
     def make(folder: Path) -> None:
@@ -153,7 +153,7 @@ def weights(change: Callable[[bytes], bytes], *, told: bool = True) -> Callable[
     return make
 
 
-def header(change: Callable[[dict], object]) -> Callable[[Path], None]:
+def header(change: Callable[[dict], object]) -> Callable[[Path], object]:
     """A case that changes the header of the weights file, with its length and hashes right."""
 
     def rewrite(data: bytes) -> bytes:
@@ -170,7 +170,7 @@ def first(table: dict) -> dict:
     return table[sorted(table)[0]]
 
 
-def replaced(name: str, make: Callable[[Path], object]) -> Callable[[Path], None]:
+def replaced(name: str, make: Callable[[Path], object]) -> Callable[[Path], object]:
     """A case with something else in the place of a file."""
 
     def work(folder: Path) -> None:
@@ -180,7 +180,7 @@ def replaced(name: str, make: Callable[[Path], object]) -> Callable[[Path], None
     return work
 
 
-def link_to(target: str) -> Callable[[Path], None]:
+def link_to(target: str) -> Callable[[Path], object]:
     """Makes a symbolic link; "canary" is the secret beside the folders."""
     return lambda path: path.symlink_to(
         path.parent.parent / CANARY if target == "canary" else target
@@ -242,9 +242,13 @@ def saved_array(_: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def extra(name: str, content: bytes = b"raise SystemExit") -> Callable[[Path], None]:
+def extra(name: str, content: bytes = b"raise SystemExit") -> Callable[[Path], object]:
     """A case with one more file."""
-    return lambda folder: (folder / name).write_bytes(content) and None
+
+    def make(folder: Path) -> None:
+        (folder / name).write_bytes(content)
+
+    return make
 
 
 def many(count: int) -> dict[str, Any]:
@@ -254,7 +258,7 @@ def many(count: int) -> dict[str, Any]:
     }
 
 
-def pictures(make: Callable[[Path], None]) -> Callable[[Path], None]:
+def pictures(make: Callable[[Path], object]) -> Callable[[Path], object]:
     """A case on a model for pictures rather than tables."""
 
     def work(folder: Path) -> None:
@@ -285,7 +289,7 @@ LAMBDA = {"class_name": "Lambda", "module": "keras.layers", "config": {"function
 ENTRY = "weights.entries.0"
 DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
 
-CASES: dict[str, tuple[Callable[[Path], None], str]] = {
+CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     # What stands in the place of a file.
     "link-model": (replaced("model.json", link_to("canary")), "symbolic link"),
     "link-weights": (replaced("weights.safetensors", link_to("canary")), "symbolic link"),
@@ -336,24 +340,18 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "gzip-bomb": (text(lambda _: gzip.compress(bytes(2**24))), "is not accepted"),
     "yaml": (text(lambda _: b"!!python/object/apply:os.system ['id']"), "is not accepted"),
     "model-changed": (
-        lambda f: (f / "model.json").write_bytes((f / "model.json").read_bytes() + b" ") and None,
+        lambda f: (f / "model.json").write_bytes((f / "model.json").read_bytes() + b" "),
         "another size or SHA-256 of model.json",
     ),
     # The manifest.
-    "empty-manifest": (lambda f: (f / "manifest.json").write_bytes(b"") and None, "is damaged"),
+    "empty-manifest": (lambda f: (f / "manifest.json").write_bytes(b""), "is damaged"),
     "manifest-flip": (
-        lambda f: (
-            (f / "manifest.json").write_bytes(flip(0.5)((f / "manifest.json").read_bytes()))
-            and None
-        ),
+        lambda f: (f / "manifest.json").write_bytes(flip(0.5)((f / "manifest.json").read_bytes())),
         "is damaged",
     ),
     "manifest-traversal": (
-        lambda f: (
-            (f / "manifest.json").write_bytes(
-                (f / "manifest.json").read_bytes().replace(b"README.md", b"../" + CANARY.encode())
-            )
-            and None
+        lambda f: (f / "manifest.json").write_bytes(
+            (f / "manifest.json").read_bytes().replace(b"README.md", b"../" + CANARY.encode())
         ),
         "is damaged",
     ),
@@ -517,6 +515,7 @@ def memory_mb(field: str) -> float:
 
 def try_all(root: Path) -> None:
     """Load every folder in `root`, and print what came of it and what it did."""
+    from septet import registry
     from septet.errors import ModelFolderError
     from septet.runs.model_folder import load_network
 
@@ -527,6 +526,8 @@ def try_all(root: Path) -> None:
         if watching and event.startswith(("open", "import", "subprocess", "socket", "os.", "exec")):
             events.append(f"{event} {arguments[0]!r}")
 
+    for task in registry.TASKS:
+        registry.task(task)  # what loading imports is imported once, and not by a hostile folder
     sys.addaudithook(watch)
     for _ in range(2):
         load_network(root.parent / "sound")

@@ -69,7 +69,8 @@ def test_tensors_hash_by_name_type_shape_and_value():
         {"a": tensor},
     ]
     assert len({base, *(hash_tensors(other) for other in others)}) == 6
-    assert hash_tensors({"scalar": np.float32(1)}) != hash_tensors({"scalar": np.float32(2)})
+    scalars = [hash_tensors({"scalar": np.array(value, np.float32)}) for value in (1, 2)]
+    assert scalars[0] != scalars[1]
 
 
 def made(**changes):

@@ -8,6 +8,7 @@ import pytest
 
 from septet.errors import DataError
 from septet.tables.classification import TabularClassification
+from septet.tables.options import TableDataOptions
 from septet.tables.regression import TabularRegression
 from tests.tables.made_up_tables import HEADER, as_csv, customers, houses
 
@@ -17,8 +18,8 @@ def customer_table(tmp_path: Path):
     path = tmp_path / "customers.csv"
     path.write_text(as_csv(HEADER, customers()))
     task = TabularClassification()
-    dataset = task.read(path, task.data_options(), 0)
-    return task, path, dataset, task.prepare(dataset, task.data_options())
+    dataset = task.read(path, TableDataOptions(), 0)
+    return task, path, dataset, task.prepare(dataset, TableDataOptions())
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def house_table(tmp_path: Path):
     path = tmp_path / "houses.csv"
     path.write_text(as_csv(*houses()))
     task = TabularRegression()
-    dataset = task.read(path, task.data_options(), 0)
-    return task, path, dataset, task.prepare(dataset, task.data_options())
+    dataset = task.read(path, TableDataOptions(), 0)
+    return task, path, dataset, task.prepare(dataset, TableDataOptions())
 
 
 def test_what_is_prepared_survives_json(customer_table, house_table):
@@ -134,7 +135,7 @@ def test_data_are_split_the_same_whatever_the_order_of_rows(tmp_path, customer_t
     task, _, dataset, _ = customer_table
     turned = tmp_path / "turned.csv"
     turned.write_text(as_csv(HEADER, customers()[::-1]))
-    other = task.read(turned, task.data_options(), 0)
+    other = task.read(turned, TableDataOptions(), 0)
     for name, split in dataset.splits.items():
         ages = sorted(split.examples["age"].tolist())
         assert ages == sorted(other.splits[name].examples["age"].tolist())
@@ -158,7 +159,7 @@ def test_all_formats_hold_the_same_table(customer_table, tmp_path):
     frame.to_csv(tmp_path / "c.tsv", sep="\t", index=False, encoding="utf-8-sig")
     frame.to_csv(tmp_path / "semicolons.csv", sep=";", decimal=",", index=False)
     for name in ("c.parquet", "c.jsonl", "c.tsv", "semicolons.csv"):
-        other = task.read(tmp_path / name, task.data_options(), 0)
+        other = task.read(tmp_path / name, TableDataOptions(), 0)
         assert other.facts == dataset.facts, name
         assert other.account.read == 240
         ages = np.concatenate([split.examples["age"] for split in other.splits.values()])

@@ -22,7 +22,7 @@ def arrays(seed: int = 0, train: int = 40, test: int = 10) -> dict[str, np.ndarr
 
 
 def read(folder, content: dict[str, np.ndarray], **options):
-    np.savez_compressed(folder / "set.npz", **content)
+    np.savez_compressed(folder / "set.npz", allow_pickle=False, **content)
     return read_dataset(folder / "set.npz", ImageDataOptions(**options), 0)
 
 
@@ -141,7 +141,7 @@ def test_a_declared_size_that_is_not_there_is_refused_before_allocating(tmp_path
 
 
 def test_every_truncation_is_refused_or_the_whole(tmp_path):
-    np.savez(tmp_path / "whole.npz", **arrays(train=4, test=2))
+    np.savez(tmp_path / "whole.npz", allow_pickle=False, **arrays(train=4, test=2))
     content = (tmp_path / "whole.npz").read_bytes()
     for end in range(0, len(content), max(1, len(content) // 60)):
         (tmp_path / "set.npz").write_bytes(content[:end])

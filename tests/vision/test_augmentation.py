@@ -54,7 +54,7 @@ def test_sampling_is_bilinear_and_repeats_the_edge():
     picture = np.array([[0.0, 10.0], [20.0, 50.0]], np.float32)[:, :, None]
     rows = np.array([[0.5, 0.0, -3.0, 1.0]], np.float32)
     columns = np.array([[0.5, 0.25, 0.0, 9.0]], np.float32)
-    result = augmentation._sample(jax.numpy.asarray(picture), rows, columns)
+    result = augmentation._sample(*map(jax.numpy.asarray, (picture, rows, columns)))
     np.testing.assert_allclose(np.asarray(result)[0, :, 0], [20.0, 2.5, 0.0, 50.0], atol=1e-5)
 
 
@@ -62,7 +62,7 @@ def test_a_quarter_turn_takes_each_pixel_from_its_turned_place(monkeypatch):
     square = pictures(1, 6, 6)
     monkeypatch.setattr(jax.random, "uniform", _highest)
     change = augmentation.zoom_and_rotate(0.0, 90.0)
-    result = np.asarray(change(jax.random.key(0), square))[0]
+    result = np.asarray(change(jax.random.key(0), jax.numpy.asarray(square)))[0]
     np.testing.assert_array_equal(result, np.rot90(square[0], -1))
 
 
@@ -72,7 +72,9 @@ def _highest(key, shape, minval, maxval):
 
 def test_colour_stays_within_its_strength_and_keeps_grey_pictures_grey():
     flat = np.full((50, 4, 4, 3), 100, np.uint8)
-    result = np.asarray(augmentation.colour(0.2)(jax.random.key(1), flat)).astype(int)
+    result = np.asarray(
+        augmentation.colour(0.2)(jax.random.key(1), jax.numpy.asarray(flat))
+    ).astype(int)
     assert (result == result[:, :1, :1, :1]).all()
     assert result.min() >= 80
     assert result.max() <= 120
