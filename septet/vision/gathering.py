@@ -9,7 +9,7 @@ import numpy as np
 
 from septet.data.account import Account
 from septet.errors import DataError
-from septet.vision.worker import drop_needless_colour, resize
+from septet.vision.pixels import drop_needless_colour, resize
 
 SMALLEST_OWN_SIZE, LARGEST_OWN_SIZE = 4, 64
 """Pictures of one common size in this range keep it; others are resized to the largest."""

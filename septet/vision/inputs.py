@@ -11,8 +11,9 @@ import numpy as np
 from septet.errors import DataError
 from septet.vision.decoding import Undecodable, shared_pool
 from septet.vision.gathering import fit
+from septet.vision.pixels import MAX_PIXELS, Unusable, to_eight_bits
 from septet.vision.sources import shown
-from septet.vision.worker import EXTENSIONS, MAX_PIXELS, Unusable, to_eight_bits
+from septet.vision.worker import EXTENSIONS
 
 MOST_DIMENSIONS = 3
 

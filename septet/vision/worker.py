@@ -6,7 +6,6 @@ answers are a length-prefixed JSON header and raw bytes; nothing is pickled.
 """
 
 import errno
-import hashlib
 import io
 import json
 import os
@@ -14,6 +13,18 @@ import stat
 import struct
 import sys
 from typing import Any, BinaryIO
+
+from septet.vision.pixels import (
+    MAX_PIXELS,
+    Unusable,
+    digest_of,
+    drop_needless_colour,
+    extremes,
+    require_few_pixels,
+    resize,
+    to_eight_bits,
+    unusable,
+)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 EXTENSIONS = {
@@ -30,19 +41,9 @@ EXTENSIONS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
-MAX_PIXELS = 64_000_000
 MAX_FILE_BYTES = 256 * 2**20
 MAX_ADDRESS_SPACE = 4 * 2**30
 HEADER = struct.Struct(">II")
-
-
-class Unusable(Exception):
-    """A picture that cannot be used: code, reason and remedy."""
-
-
-def unusable(code: str, reason: str, remedy: str) -> Unusable:
-    """An `Unusable` with its three texts in `args`."""
-    return Unusable(code, reason, remedy)
 
 
 def main() -> None:
@@ -174,7 +175,7 @@ def decode(content: bytes, box: tuple[int, int], *, exact: bool) -> tuple[dict[s
     with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
         kind = "JPEG" if opened.format == "MPO" else str(opened.format)
         original = (opened.height, opened.width)
-        _require_few_pixels(opened.width, opened.height)
+        require_few_pixels(opened.width, opened.height)
         frames = _count_frames(opened)
         opened.draft(None, (2 * box[1], 2 * box[0]))
         opened.load()
@@ -183,8 +184,8 @@ def decode(content: bytes, box: tuple[int, int], *, exact: bool) -> tuple[dict[s
         if (upright.height > upright.width) != (opened.height > opened.width):
             original = (original[1], original[0])
         picture = to_eight_bits(upright)
-    digest = _digest(picture)
-    blank = all(low == high for low, high in _extremes(picture))
+    digest = digest_of(picture)
+    blank = all(low == high for low, high in extremes(picture))
     if exact or picture.height > box[0] or picture.width > box[1]:
         picture = resize(picture, box[0], box[1])
     picture = drop_needless_colour(picture)
@@ -199,17 +200,6 @@ def decode(content: bytes, box: tuple[int, int], *, exact: bool) -> tuple[dict[s
         "blank": blank,
     }
     return known, picture.tobytes()
-
-
-def _require_few_pixels(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise unusable(
-            "huge-picture",
-            f"It has {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read.",
-            "Make it smaller or remove it.",
-        )
-    if width < 1 or height < 1:
-        raise unusable("unreadable-picture", "It has no pixels.", "Remove it.")
 
 
 def _count_frames(picture: Any) -> int:
@@ -238,83 +228,6 @@ def _upright(picture: Any) -> Any:
         return ImageOps.exif_transpose(picture)
     except Exception:  # EXIF is untrusted bytes, and not the picture
         return picture
-
-
-def to_eight_bits(picture: Any) -> Any:
-    """A Pillow picture of any mode as mode "L" or "RGB", transparent parts on white.
-
-    16-bit values are divided by 257. Float values are taken as 0..1, or as 0..255 when
-    any is above 1.
-
-    Raises:
-        Unusable: Values of a 32-bit picture are outside those ranges.
-    """
-    from PIL import Image
-
-    if picture.mode in ("L", "RGB"):
-        # A colour key (tRNS) makes some pixels transparent; compose those as well.
-        if "transparency" not in picture.info:
-            return picture
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return Image.fromarray(_scaled(picture))
-    if picture.has_transparency_data or picture.mode in ("La", "RGBa"):
-        layer = picture.convert("RGBA")
-        white = Image.new("RGB", layer.size, (255, 255, 255))
-        white.paste(layer, mask=layer.getchannel("A"))
-        return white
-    return picture.convert("L" if picture.mode == "1" else "RGB")
-
-
-def _scaled(picture: Any) -> Any:
-    """Values of a 16-bit or 32-bit picture as uint8 [height, width]."""
-    import numpy as np
-
-    values = np.asarray(picture)
-    if picture.mode.startswith("I;16"):
-        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    low, high = float(values.min()), float(values.max())
-    if picture.mode == "I" and 0 <= low and high <= 65535:
-        return ((values + 128) // 257).astype(np.uint8)
-    if picture.mode == "F" and 0 <= low and high <= 255:
-        return np.rint(values * (255.0 if high <= 1 else 1.0)).astype(np.uint8)
-    expected = "0 to 65535" if picture.mode == "I" else "0 to 1, or 0 to 255"
-    raise unusable(
-        "unsupported-picture",
-        f"Its 32-bit values reach from {low:g} to {high:g}; expected {expected}.",
-        "Save it with 8 or 16 bits a channel.",
-    )
-
-
-def resize(picture: Any, height: int, width: int) -> Any:
-    """The picture stretched to height and width, bilinear with antialiasing."""
-    from PIL import Image
-
-    if picture.size == (width, height):
-        return picture
-    return picture.resize((width, height), Image.Resampling.BILINEAR)
-
-
-def drop_needless_colour(picture: Any) -> Any:
-    """An "RGB" picture whose channels are all equal as "L"."""
-    if picture.mode != "RGB":
-        return picture
-    from PIL import ImageChops
-
-    red, green, blue = picture.split()
-    same = all(ImageChops.difference(red, other).getbbox() is None for other in (green, blue))
-    return red if same else picture
-
-
-def _digest(picture: Any) -> str:
-    small = drop_needless_colour(picture) if picture.width * picture.height <= 2**16 else picture
-    digest = hashlib.blake2b(f"{small.size}{small.mode}".encode(), digest_size=16)
-    digest.update(small.tobytes())
-    return digest.hexdigest()
-
-
-def _extremes(picture: Any) -> list[tuple[int, int]]:
-    found = picture.getextrema()
-    return list(found) if isinstance(found[0], tuple) else [found]
 
 
 def _explain(error: Exception) -> tuple[str, str, str]:

@@ -22,7 +22,7 @@ def arrays(seed: int = 0, train: int = 40, test: int = 10) -> dict[str, np.ndarr
 
 
 def read(folder, content: dict[str, np.ndarray], **options):
-    np.savez_compressed(folder / "set.npz", allow_pickle=False, **content)
+    np.savez_compressed(folder / "set.npz", allow_pickle=True, **content)
     return read_dataset(folder / "set.npz", ImageDataOptions(**options), 0)
 
 

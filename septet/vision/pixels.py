@@ -1,0 +1,109 @@
+"""Pixels of one Pillow picture: brought to 8 bits, resized, hashed; and what is too much.
+
+Knows Pillow pictures; knows no file, no process and no data set.
+"""
+
+import hashlib
+from typing import Any
+
+MAX_PIXELS = 64_000_000
+
+
+class Unusable(Exception):
+    """A picture that cannot be used: code, reason and remedy."""
+
+
+def unusable(code: str, reason: str, remedy: str) -> Unusable:
+    """An `Unusable` with its three texts in `args`."""
+    return Unusable(code, reason, remedy)
+
+
+def require_few_pixels(width: int, height: int) -> None:
+    """Raise `Unusable` for a picture without pixels or with more than `MAX_PIXELS`."""
+    if width * height > MAX_PIXELS:
+        raise unusable(
+            "huge-picture",
+            f"It has {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read.",
+            "Make it smaller or remove it.",
+        )
+    if width < 1 or height < 1:
+        raise unusable("unreadable-picture", "It has no pixels.", "Remove it.")
+
+
+def to_eight_bits(picture: Any) -> Any:
+    """A Pillow picture of any mode as mode "L" or "RGB", transparent parts on white.
+
+    16-bit values are divided by 257. Float values are taken as 0..1, or as 0..255 when
+    any is above 1.
+
+    Raises:
+        Unusable: Values of a 32-bit picture are outside those ranges.
+    """
+    from PIL import Image
+
+    if picture.mode in ("L", "RGB"):
+        # A colour key (tRNS) makes some pixels transparent; compose those as well.
+        if "transparency" not in picture.info:
+            return picture
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return Image.fromarray(_scaled(picture))
+    if picture.has_transparency_data or picture.mode in ("La", "RGBa"):
+        layer = picture.convert("RGBA")
+        white = Image.new("RGB", layer.size, (255, 255, 255))
+        white.paste(layer, mask=layer.getchannel("A"))
+        return white
+    return picture.convert("L" if picture.mode == "1" else "RGB")
+
+
+def _scaled(picture: Any) -> Any:
+    """Values of a 16-bit or 32-bit picture as uint8 [height, width]."""
+    import numpy as np
+
+    values = np.asarray(picture)
+    if picture.mode.startswith("I;16"):
+        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    low, high = float(values.min()), float(values.max())
+    if picture.mode == "I" and 0 <= low and high <= 65535:
+        return ((values + 128) // 257).astype(np.uint8)
+    if picture.mode == "F" and 0 <= low and high <= 255:
+        return np.rint(values * (255.0 if high <= 1 else 1.0)).astype(np.uint8)
+    expected = "0 to 65535" if picture.mode == "I" else "0 to 1, or 0 to 255"
+    raise unusable(
+        "unsupported-picture",
+        f"Its 32-bit values reach from {low:g} to {high:g}; expected {expected}.",
+        "Save it with 8 or 16 bits a channel.",
+    )
+
+
+def resize(picture: Any, height: int, width: int) -> Any:
+    """The picture stretched to height and width, bilinear with antialiasing."""
+    from PIL import Image
+
+    if picture.size == (width, height):
+        return picture
+    return picture.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def drop_needless_colour(picture: Any) -> Any:
+    """An "RGB" picture whose channels are all equal as "L"."""
+    if picture.mode != "RGB":
+        return picture
+    from PIL import ImageChops
+
+    red, green, blue = picture.split()
+    same = all(ImageChops.difference(red, other).getbbox() is None for other in (green, blue))
+    return red if same else picture
+
+
+def digest_of(picture: Any) -> str:
+    """Hash of the size and the pixels; of small pictures the same in grey and colour."""
+    small = drop_needless_colour(picture) if picture.width * picture.height <= 2**16 else picture
+    digest = hashlib.blake2b(f"{small.size}{small.mode}".encode(), digest_size=16)
+    digest.update(small.tobytes())
+    return digest.hexdigest()
+
+
+def extremes(picture: Any) -> list[tuple[int, int]]:
+    """Lowest and highest value of each channel."""
+    found = picture.getextrema()
+    return list(found) if isinstance(found[0], tuple) else [found]
