@@ -2,7 +2,16 @@
 
 import pytest
 
-STARTS_A_DEVICE = ("tests/cli/", "tests/engine/", "tests/models/", "tests/tables/")
+STARTS_A_DEVICE = (
+    "tests/cli/",
+    "tests/engine/",
+    "tests/models/",
+    "tests/runs/test_model_folder.py",
+    "tests/runs/test_training.py",
+    "tests/tables/",
+    "tests/vision/test_augmentation.py",
+    "tests/vision/test_classification.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

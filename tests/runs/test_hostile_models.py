@@ -12,8 +12,6 @@ import pytest
 
 from tests.runs import hostile
 
-pytestmark = pytest.mark.slow  # loads some 150 model folders
-
 REPOSITORY = Path(__file__).resolve().parents[2]
 LINKED = {name for name in hostile.CASES if name.startswith("link-")}
 NAMES = [*hostile.CASES, "folder-link", "folder-file"]

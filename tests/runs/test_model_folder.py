@@ -13,8 +13,6 @@ from septet.runs import model_folder, networks
 from septet.runs.model_folder import load_network, name_weights, read_model_folder
 from tests.runs import hostile
 
-pytestmark = pytest.mark.slow  # builds and saves networks
-
 PICTURE = {
     "height": 8,
     "width": 8,

@@ -11,8 +11,6 @@ from septet.errors import RunError
 from septet.vision.decoding import DecoderPool, Picture, Undecodable, shared_pool
 from tests.vision.making import noise
 
-pytestmark = pytest.mark.slow  # starts decoding processes
-
 FRAGILE = """
 import os, signal, sys, time
 from septet.vision import worker

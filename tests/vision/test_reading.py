@@ -13,8 +13,6 @@ from septet.vision.options import ImageDataOptions
 from septet.vision.reading import read_dataset
 from tests.vision.making import make_classes, noise
 
-pytestmark = pytest.mark.slow  # starts decoding processes
-
 
 def read(source, seed: int = 0, **options):
     return read_dataset(source, ImageDataOptions(**options), seed)

@@ -11,8 +11,6 @@ from PIL import Image
 from septet.vision import worker
 from tests.vision.making import noise
 
-pytestmark = pytest.mark.slow  # starts decoding processes
-
 BOX = (64, 64)
 
 
