@@ -31,6 +31,9 @@ Source = Callable[[Remote, Path], dict[str, bytes]]
 READ_TIMEOUT_S = 20.0
 FILE_TIMEOUT_S = 900.0
 PACKAGE_TIMEOUT_S = 900.0
+LEFTOVER_AGE_S = 24 * 3600.0
+"""No fetch takes so long; a scratch folder of that age belongs to one that was killed."""
+SCRATCH = ".fetching-"
 BLOCK = 1 << 18
 LICENCE = "LICENCE.txt"
 MANIFEST = "manifest.json"
@@ -75,7 +78,8 @@ def fetch(
     require_ours(sample, target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target.parent) as scratch:
+        remove_leftovers(target.parent)
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as scratch:
             contents = bring(sample, remote, Path(scratch), sources or SOURCES, say)
             assemble(sample, remote, contents, Path(scratch) / "new")
             put_in_place(Path(scratch) / "new", target, Path(scratch) / "old")
@@ -83,6 +87,15 @@ def fetch(
         raise storage_error(error, sample, target) from error
     say(f"{sample.name}: {path}")
     return path
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed fetches left in `folder`, and nothing that may still be in use."""
+    for path in folder.glob(f"{SCRATCH}*"):
+        with contextlib.suppress(FileNotFoundError):
+            age_s = time.time() - path.lstat().st_mtime
+            if age_s > LEFTOVER_AGE_S and path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def bring(

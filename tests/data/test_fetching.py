@@ -119,6 +119,21 @@ def test_fetch_twice_asks_the_network_once(tmp_path, monkeypatch):
     assert len(asked) == count == 4
 
 
+def test_what_a_killed_fetch_left_is_removed_a_day_later(tmp_path, monkeypatch):
+    web(good_pages(), monkeypatch)
+    for name in (".fetching-old", ".fetching-now", "mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").write_bytes(b"x")
+    for name in (".fetching-old", "mine"):
+        os.utime(tmp_path / name, (1e9, 1e9))
+    (tmp_path / ".fetching-link").symlink_to(tmp_path / "mine")
+    os.utime(tmp_path / ".fetching-link", (1e9, 1e9), follow_symlinks=False)
+    home_only(tmp_path)
+    kept = {".fetching-link", ".fetching-now", "mine", "small"}
+    assert set(os.listdir(tmp_path)) == kept
+    assert (tmp_path / "mine" / "part").exists()
+
+
 def test_damaged_copy_is_fetched_again(tmp_path, monkeypatch):
     web(good_pages(), monkeypatch)
     path = home_only(tmp_path)
