@@ -26,7 +26,7 @@ test: $(VENV)/dev.stamp
 check: $(VENV)/dev.stamp
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
-	$(RUN) -m pyright
+	$(RUN) -m pyright --pythonpath $(RUN)
 	$(RUN) scripts/check_docs.py
 	$(RUN) scripts/check_wheel.py
 
