@@ -15,16 +15,18 @@ from typing import Any
 
 import numpy as np
 
+# By steps and never by time, so that every run of a job makes the same operations.
+CHECKPOINTS = ["training.checkpoint_every_steps=3", "training.checkpoint_every_s=100000"]
 TABLE_SETTINGS = [
+    *CHECKPOINTS,
     "training.epochs=4",
-    "training.checkpoint_every_steps=3",
     "training.batch_size=16",
     "model.width=8",
     "model.depth=1",
 ]
 PICTURE_SETTINGS = [
+    *CHECKPOINTS,
     "training.epochs=2",
-    "training.checkpoint_every_steps=3",
     "training.batch_size=16",
     "model.width=4",
     "model.depth=1",
