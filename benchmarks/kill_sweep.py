@@ -62,17 +62,15 @@ def sweep(drivers: list[Driver], arguments: argparse.Namespace) -> dict[str, Any
         expected, operations = driver.whole()
         say(f"{driver.job.task}: the uninterrupted run makes {operations} operations")
         trial = Trial(driver, expected, operations)
-        count = len(spread(arguments.points, len(drivers), place))
-        trial.run(trial.kill, count, chance, kills)
-        count = len(spread(arguments.disk_points, len(drivers), place))
-        trial.run(trial.starve, count, chance, disk)
-        damage(driver, len(spread(arguments.damages, len(drivers), place)), chance, damages)
+        trial.run(trial.kill, share(arguments.points, len(drivers), place), chance, kills)
+        trial.run(trial.starve, share(arguments.disk_points, len(drivers), place), chance, disk)
+        damage(driver, share(arguments.damages, len(drivers), place), chance, damages)
     return {"kills": dict(kills), "disk": dict(disk), "damages": dict(damages)}
 
 
-def spread(total: int, parts: int, place: int) -> range:
-    """The numbers of `range(total)` that fall to one of several parts."""
-    return range(place, total, parts)
+def share(total: int, parts: int, place: int) -> int:
+    """How many of `total` fall to one of several parts."""
+    return len(range(place, total, parts))
 
 
 @dataclass(frozen=True)
@@ -93,23 +91,26 @@ class Trial:
         """Do `count` points, each with chances of its own, and add up what came out."""
         chances = [random.Random(chance.random()) for _ in range(count)]
         with ThreadPoolExecutor(os.cpu_count()) as executor:
-            for found in executor.map(point, range(count), chances):
-                tally.update(found)
+            for counts in executor.map(point, range(count), chances):
+                tally.update(counts)
 
     def kill(self, number: int, chance: random.Random) -> Counter[str]:
         """One kill point, resumed and compared."""
         driver, name = self.driver, f"kill-{number}"
         if chance.random() < RANDOM_TIMES:
-            where = f"{chance.uniform(0.1, 6.0):.1f} s"
-            code, found = self.kill_at_time(name, float(where.split()[0]))
+            delay_s = chance.uniform(0.1, 6.0)
+            where = f"after {delay_s:.1f} s"
+            code, found = self.kill_at_time(name, delay_s)
+            good = found == self.expected  # it may have ended before; the tally says so
         else:
             at = chance.randint(1, self.operations)
-            where = f"operation {at}"
+            where = f"at operation {at}"
             code, _, found = driver.point(name, f"any:{at}:kill")
+            good = found == self.expected and code == -signal.SIGKILL
         shutil.rmtree(driver.folder / name, ignore_errors=True)
-        found = verdict(found == self.expected, f"{driver.job.task} killed at {where}")
-        found["not_killed"] += code != -signal.SIGKILL
-        return found
+        counts = verdict(good, f"{driver.job.task} killed {where}: exit {code}")
+        counts["not_killed"] += code != -signal.SIGKILL
+        return counts
 
     def kill_at_time(self, name: str, delay_s: float) -> tuple[int, dict[str, str]]:
         """Train, kill after so many seconds, continue: (exit code, what it ended with)."""
@@ -135,9 +136,9 @@ class Trial:
         good = found == self.expected and (harmless or (code == 1 and named))
         shutil.rmtree(driver.folder / name, ignore_errors=True)
         what = f"{driver.job.task} {error} at operation {at}: exit {code}: {output[-300:]}"
-        found = verdict(good, what)
-        found["harmless"] += harmless
-        return found
+        counts = verdict(good, what)
+        counts["harmless"] += harmless
+        return counts
 
 
 def damage(driver: Driver, count: int, chance: random.Random, tally: Counter[str]) -> None:

@@ -31,6 +31,7 @@ def start() -> str:
             f"Keras runs on the '{keras.backend.backend()}' backend; Septet trains on 'jax'. "
             "Unset KERAS_BACKEND, or set it to 'jax'."
         )
+    # JAX makes this attribute at run time, unseen by type checkers.
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
         folder = _owner_only(cache_root() / "xla")
         if folder is not None:

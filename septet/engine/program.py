@@ -11,9 +11,9 @@ from typing import Any
 from septet.engine.lowering import lowered
 from septet.engine.schedules import Control, rate_at
 from septet.engine.state import TrainState
+from septet.task import Augment
 
 Step = Callable[[TrainState, Any, Control], tuple[TrainState, dict[str, Any]]]
-Augment = Callable[[Any, dict[str, Any]], dict[str, Any]]
 
 
 def keras_step(

@@ -45,7 +45,7 @@ def tabular(
     cardinalities: Annotated[list[Cardinality], Field(max_length=20_000)],
     num_outputs: Size,
     width: Width = 128,
-    depth: Annotated[int, Field(ge=0, le=64, strict=True)] = 2,
+    depth: Annotated[int, Field(ge=0, le=16, strict=True)] = 2,
     dropout: Dropout = 0.1,
     embedding_dim: Annotated[int, Field(ge=1, le=1024, strict=True)] = 8,
     activation: Activation = "silu",

@@ -1,7 +1,7 @@
 """What classification and regression of tables share as tasks."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -43,9 +43,9 @@ class TableTask(Task):
         learned = {**columns.model_dump(mode="json"), **self.learn_targets(train.targets)}
         return self.prepared_type.model_validate(learned).model_dump(mode="json")
 
+    @abstractmethod
     def learn_targets(self, targets: np.ndarray) -> dict[str, Any]:
         """What `prepared` needs to know of the training targets."""
-        raise NotImplementedError
 
     def encode(self, inputs: Any, prepared: Prepared) -> Arrays:
         """See `septet.tables.inputs.read_inputs` for the forms that `inputs` may have."""
@@ -72,7 +72,3 @@ class TableTask(Task):
     def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
         """Table files, JSON objects, or column=value pairs that make up one row."""
         return inputs_from_arguments(arguments)
-
-    def read(self, source: Path, options: TableDataOptions, seed: int) -> Dataset:
-        """Read, check and split the table at `source`."""
-        raise NotImplementedError

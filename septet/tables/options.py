@@ -37,7 +37,7 @@ class TableModelOptions(ModelOptions):
     """The network for tables: residual blocks over numbers and embedded categories."""
 
     width: int = Field(default=128, ge=1, le=16_384, description="Units of each layer.")
-    depth: int = Field(default=2, ge=0, le=64, description="Residual blocks of two layers each.")
+    depth: int = Field(default=2, ge=0, le=16, description="Residual blocks of two layers each.")
     dropout: Probability = Field(default=0.1, description="Share of units left out in training.")
     embedding_dim: int = Field(
         default=8, ge=1, le=1024, description="Numbers that stand for one value of a category."

@@ -96,10 +96,16 @@ class ImageClassification(Task):
                 f"Setting 'model.depth' is {depth}, but pictures of {height}x{width} cannot be "
                 f"halved so often; expected at most {min(height, width).bit_length() - 1}."
             )
-        if depth * options.repeats > MAX_LAYERS:
+        # More convolutions pay most in the middle: the first stage works on full-size maps, the
+        # last has the most filters.
+        convolutions = [1, *[options.repeats] * (depth - 2), *[1] * (depth > 1)]
+        is_residual = options.architecture == "resnet"
+        count = depth * options.repeats if is_residual else sum(convolutions)
+        if count > MAX_LAYERS:
             raise ConfigError(
-                f"Setting 'model.repeats' is {options.repeats} in each of {depth} stages; "
-                f"expected at most {MAX_LAYERS} in all. Lower model.repeats or model.depth."
+                f"Setting 'model.repeats' is {options.repeats}, which with {depth} stages makes "
+                f"{count} {'blocks' if is_residual else 'convolutions'}; expected at most "
+                f"{MAX_LAYERS}. Lower model.repeats or model.depth."
             )
         filters = [min(options.width * 2**stage, LARGEST_FILTERS) for stage in range(depth)]
         filters = [max(number, options.width) for number in filters]
@@ -107,11 +113,8 @@ class ImageClassification(Task):
             name: prepared[name] for name in ("height", "width", "channels", "mean", "deviation")
         }
         arguments |= {"num_classes": len(prepared["labels"]), "filters": filters}
-        if options.architecture == "resnet":
+        if is_residual:
             return "resnet", arguments | {"blocks": options.repeats, "dropout": options.dropout}
-        # More convolutions pay most in the middle: the first stage works on full-size maps, the
-        # last has the most filters.
-        convolutions = [1, *[options.repeats] * (depth - 2), *[1] * (depth > 1)]
         return "cnn", arguments | {
             "convolutions": convolutions,
             "dense_dim": options.dense_dim,

@@ -60,7 +60,7 @@ class ImageModelOptions(ModelOptions):
     repeats: Annotated[int, Field(ge=1, le=8)] = Field(
         default=2,
         description="Convolutions in each stage but the first and last, which have one (cnn), "
-        "or blocks in each stage (resnet).",
+        "or blocks in each stage (resnet); at most 32 in all.",
     )
     dense_dim: int = Field(
         default=128,

@@ -179,6 +179,11 @@ def test_too_many_blocks_are_refused_and_the_most_that_are_not_can_be_built():
     resnet(**TASK.architecture(large, most)[1])
     with pytest.raises(ConfigError, match=r"model\.repeats"):
         TASK.architecture(large, most.model_copy(update={"depth": 5}))
+    # A plain network of as many stages has fewer: its first and last have one convolution.
+    plain = most.model_copy(update={"architecture": "cnn", "depth": 5})
+    assert sum(TASK.architecture(large, plain)[1]["convolutions"]) == 26
+    with pytest.raises(ConfigError, match="34 convolutions"):
+        TASK.architecture(large, plain.model_copy(update={"depth": 6}))
 
 
 def test_augmentation_follows_the_options():
