@@ -8,6 +8,9 @@ RUN := $(VENV)/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile
 
+# One process a core, each with whole files, in the order that tests/conftest.py gives.
+PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
+
 .PHONY: help demo test check prove format clean
 help:
 	@echo "make demo    train an image classifier on real pictures, in about a minute"
@@ -21,7 +24,7 @@ demo: $(VENV)/core.stamp
 	@$(RUN) scripts/after_demo.py
 
 test: $(VENV)/dev.stamp
-	$(RUN) -m pytest -m "not slow and not gpu"
+	$(RUN) -m pytest -m "not slow and not gpu" $(PARALLEL) --durations=15
 
 check: $(VENV)/dev.stamp
 	$(RUN) -m ruff format --check .

@@ -59,7 +59,7 @@ def sweep(drivers: list[Driver], arguments: argparse.Namespace) -> dict[str, Any
     chance = random.Random(arguments.seed)
     kills, disk, damages = Counter(), Counter(), Counter()
     for place, driver in enumerate(drivers):
-        expected, operations = driver.whole()
+        expected, operations = driver.whole
         say(f"{driver.job.task}: the uninterrupted run makes {operations} operations")
         trial = Trial(driver, expected, operations)
         trial.run(trial.kill, share(arguments.points, len(drivers), place), chance, kills)

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +117,9 @@ class Driver:
         assert process.exitcode is not None
         return process.exitcode, log.read_text() if log.exists() else ""
 
+    @cached_property
     def whole(self) -> tuple[dict[str, str], int]:
-        """What the uninterrupted run ends with, and how many operations it makes."""
+        """What the uninterrupted run ends with, and how many operations it makes; run once."""
         runs, operations = self.folder / "whole", self.folder / "operations.log"
         code, output = self.start(runs, self.job.train(), SEPTET_FAULT_LOG=str(operations))
         assert code == 0, output
