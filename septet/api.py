@@ -176,10 +176,18 @@ def check(
     task: str, data: str | Path, *, settings: Settings | None = None, seed: int = 0
 ) -> Account:
     """The account of a data set; trains nothing."""
+    return examine(task, data, settings=settings, seed=seed)[0]
+
+
+def examine(
+    task: str, data: str | Path, *, settings: Settings | None = None, seed: int = 0
+) -> tuple[Account, float]:
+    """The account of a data set, and the share of rejections that its settings allow."""
     config = resolve_config(task, data, settings, seed=seed)
     kind = registry.task(task)
     options = validate(kind.data_options, config.data, "data")
-    return kind.read(resolve_source(task, config.source), options, seed).account
+    account = kind.read(resolve_source(task, config.source), options, seed).account
+    return account, options.max_rejected
 
 
 def evaluate(run: str, data: str | Path | None = None) -> dict[str, Any]:

@@ -132,16 +132,20 @@ def data_fetch(name: str) -> None:
 @seed_option
 @json_option
 def check(task: str, source: str, pairs: Sequence[str], seed: int, as_json: bool) -> None:
-    """Print the account of DATA for TASK: what was read, used, rejected and why."""
+    """Print the account of DATA for TASK: what was read, used, rejected and why.
+
+    Exits with 2 if training would refuse the data.
+    """
     from septet import api
     from septet.cli.describing import print_account
     from septet.config import parse_settings
 
-    account = api.check(task, source, settings=parse_settings(pairs), seed=seed)
+    account, max_rejected = api.examine(task, source, settings=parse_settings(pairs), seed=seed)
     if as_json:
         print_json(account.to_json())
     else:
         print_account(account.to_json())
+    account.require_trainable(max_rejected)
 
 
 @commands.command()

@@ -63,8 +63,9 @@ def read_dataset(
     _require_rows(frame, account, source.name)
     columns = checks.check_columns(frame, columns, values, account)
     if not columns:
-        place = f"{frame.files[0]}"
-        account.forbid("no-columns", place, "No column is left to learn from.", "Add columns.")
+        left_out = ", ".join(map(repr, names[:5])) or "none"
+        message = f"No column is left to learn from (left out: {left_out})."
+        account.forbid("no-columns", str(frame.files[0]), message, "Add columns.")
     targets = targets_of(frame, target, is_classification)
     _check_rows(frame, columns, values, targets, target, account)
     homes = split_rows(frame, columns, targets, options, seed)

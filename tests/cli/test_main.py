@@ -120,3 +120,19 @@ def test_check_prints_a_balanced_account(capfd, tmp_path):
     assert account["read"] == account["used"] + account["rejected"] == 90
     code, out, _ = run(capfd, "check", "tabular-classification", str(table))
     assert "Read 90 = used 90 + rejected 0" in out
+
+
+def test_check_refuses_what_training_would_once_all_is_printed(capfd, tmp_path):
+    table = make_table(tmp_path)
+    with table.open("a") as file:
+        file.write("1\n" * 3)
+    code, out, err = run(capfd, "check", "tabular-classification", str(table))
+    assert code == 2
+    assert "Read 93 = used 90 + rejected 3" in out
+    assert "3 of 93 examples (3.2%) were rejected" in err
+    allowed = ["--set", "data.max_rejected=0.05"]
+    assert run(capfd, "check", "tabular-classification", str(table), *allowed)[0] == 0
+    table.write_text("a,b,y\n1,2,x\n1,2,z\n")
+    code, _, err = run(capfd, "check", "tabular-classification", str(table))
+    assert code == 2
+    assert "No column is left to learn from (left out: 'a', 'b'). Add columns." in err
