@@ -68,6 +68,7 @@ def _save_model(
     session: Session, run: RunFolder, weights: Weights, evaluation: dict[str, Any]
 ) -> None:
     name, arguments = session.architecture
+    chosen = session.material.config.training.restore_best
     save_model_folder(
         run.model,
         task=session.material.task.name,
@@ -77,7 +78,7 @@ def _save_model(
         weights=_weights_by_name(session, weights),
         evaluation=evaluation,
         account=session.material.dataset.account.to_json(),
-        monitor=session.material.task.monitor,
+        monitor=session.material.task.monitor if chosen else None,
     )
 
 

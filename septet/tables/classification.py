@@ -31,7 +31,7 @@ class TabularClassification(TableTask):
         "Predict a class from the columns of a table (CSV, JSON lines, Parquet)"
     )
     prepared_type: ClassVar = PreparedClassification
-    monitor: ClassVar[tuple[str, str]] = ("validation_accuracy", "max")
+    monitor: ClassVar[tuple[str, str]] = ("validation_loss", "min")
     loss: ClassVar[str] = "softmax"
 
     def read(self, source: Path, options: TableDataOptions, seed: int) -> Dataset:

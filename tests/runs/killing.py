@@ -20,6 +20,7 @@ import numpy as np
 CHECKPOINTS = ["training.checkpoint_every_steps=3", "training.checkpoint_every_s=100000"]
 TABLE_SETTINGS = [
     *CHECKPOINTS,
+    "training.restore_best=true",
     "training.epochs=4",
     "training.batch_size=16",
     "model.width=8",

@@ -119,11 +119,13 @@ def test_non_finite_loss_stops_with_step_and_remedies_and_keeps_good_checkpoints
 
 
 def test_patience_stops_early_and_ships_the_best(table):
-    run = train(table, epochs=500, patience=3, learning_rate=0.05, schedule="constant")
+    run = train(
+        table, epochs=500, patience=3, learning_rate=0.05, schedule="constant", restore_best=True
+    )
     rows = [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()]
     assert len(rows) < 500
-    values = [row["validation_accuracy"] for row in rows]
-    assert values.index(max(values)) == len(rows) - 1 - 3
+    values = [row["validation_loss"] for row in rows]
+    assert values.index(min(values)) == len(rows) - 1 - 3
 
 
 def test_second_process_on_a_run_is_refused(table, own_runs):
