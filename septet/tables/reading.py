@@ -64,6 +64,7 @@ def read_dataset(
     columns = checks.check_columns(frame, columns, values, account)
     if not columns:
         left_out = ", ".join(map(repr, names[:5])) or "none"
+        left_out += f" and {len(names) - 5} more" if len(names) > 5 else ""
         message = f"No column is left to learn from (left out: {left_out})."
         account.forbid("no-columns", str(frame.files[0]), message, "Add columns.")
     targets = targets_of(frame, target, is_classification)
