@@ -20,7 +20,7 @@ help:
 	@echo "make format  put the code into its format"
 
 demo: $(VENV)/core.stamp
-	$(VENV)/bin/septet train image-classification fashion-sample
+	$(VENV)/bin/septet train image-classification fashion-sample --minutes 0.9
 	@$(RUN) scripts/after_demo.py
 
 test: $(VENV)/dev.stamp

@@ -155,7 +155,8 @@ def train(
     started = time.monotonic() if started is None else started
     config = resolve_config(task, data, settings, epochs=epochs, minutes=minutes, seed=seed)
     material = read(config)
-    run = RunFolder.create(runs_root(), name, task, config.model_dump(mode="json"))
+    settled = material.config.model_dump(mode="json")
+    run = RunFolder.create(runs_root(), name, task, settled)
     evaluation = run_to_the_end(run, observer or Observer(), started=started, material=material)
     return Run(run.name, run.path, evaluation)
 

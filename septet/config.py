@@ -51,11 +51,10 @@ class ModelOptions(Options):
 class TrainingOptions(Options):
     """How a model is trained, the same for every task."""
 
-    epochs: int | None = Field(
-        default=20,
-        ge=1,
-        le=1_000_000,
-        description="Passes over the training data; null when only minutes should decide.",
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] | None = Field(
+        default="auto",
+        description="Passes over the training data; auto: more for small data, as the task's page "
+        "says; null when only minutes should decide.",
     )
     minutes: float | None = Field(
         default=None,

@@ -35,6 +35,12 @@ class Task(ABC):
     """Closed schema (every field ranged) that `Prepared` from a model folder must pass."""
     training_defaults: ClassVar[Mapping[str, Any]] = {}
     """What differs from the defaults of `TrainingOptions`."""
+    least_epochs: ClassVar[int] = 20
+    """What `training.epochs=auto` means on data of usual size."""
+    least_steps: ClassVar[int] = 0
+    """On small data, epochs are added until there are so many steps."""
+    most_epochs: ClassVar[int] = 20
+    """No more than these are added up to."""
     monitor: ClassVar[tuple[str, str]]
     """The validated quantity that decides which epoch is best, and "min" or "max"."""
     loss: ClassVar[str]

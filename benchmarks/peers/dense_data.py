@@ -16,15 +16,18 @@ def make():
     return features, labels
 
 
-def finish(name, version, warm_up_s, epochs, seconds, loss):
-    """Print the peer's result as the last line; the warm-up epoch is not in `seconds`."""
-    steps = epochs * STEPS_PER_EPOCH
+def finish(name, version, warm_up_s, epoch_s, loss):
+    """Print the peer's result as the last line; the warm-up epoch is not in `epoch_s`.
+
+    The fastest epoch is what the software can do; the rest is also the machine's doing.
+    """
     result = {
         "peer": name,
         "version": version,
         "warm_up_s": round(warm_up_s, 3),
-        "steps": steps,
-        "steps_per_s": steps / seconds,
+        "epochs": len(epoch_s),
+        "steps_per_s": STEPS_PER_EPOCH * len(epoch_s) / sum(epoch_s),
+        "fastest_steps_per_s": STEPS_PER_EPOCH / min(epoch_s),
         "loss": round(float(loss), 4),
     }
     print(json.dumps(result))

@@ -3,6 +3,7 @@
 python dense_keras.py EPOCHS
 """
 
+import itertools
 import sys
 import time
 
@@ -32,16 +33,21 @@ def main(epochs):
     )
 
     def fit(count):
-        begin = time.perf_counter()
-        history = model.fit(
-            features, labels, batch_size=setting.BATCH_SIZE, epochs=count, verbose=0
+        times = [time.perf_counter()]
+        clock = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: times.append(time.perf_counter())
         )
-        return time.perf_counter() - begin, history.history["loss"][-1]
+        history = model.fit(
+            features, labels, batch_size=setting.BATCH_SIZE, epochs=count, verbose=0,
+            callbacks=[clock],
+        )  # fmt: skip
+        epoch_s = [after - before for before, after in itertools.pairwise(times)]
+        return epoch_s, history.history["loss"][-1]
 
-    warm_up_s, _ = fit(1)
-    seconds, loss = fit(epochs)
+    (warm_up_s,), _ = fit(1)
+    epoch_s, loss = fit(epochs)
     name = f"keras-{keras.backend.backend()}"
-    setting.finish(name, keras.__version__, warm_up_s, epochs, seconds, loss)
+    setting.finish(name, keras.__version__, warm_up_s, epoch_s, loss)
 
 
 if __name__ == "__main__":

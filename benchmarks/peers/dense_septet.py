@@ -35,11 +35,12 @@ def main(epochs):
     run_epoch(loop, control, 0)
     warm_up_s = time.perf_counter() - begin
 
-    begin, loss = time.perf_counter(), 0.0
+    epoch_s, loss = [], 0.0
     for epoch in range(1, epochs + 1):
+        begin = time.perf_counter()
         _, loss = run_epoch(loop, control, epoch)
-    seconds = time.perf_counter() - begin
-    setting.finish("septet", septet.__version__, warm_up_s, epochs, seconds, loss)
+        epoch_s.append(time.perf_counter() - begin)
+    setting.finish("septet", septet.__version__, warm_up_s, epoch_s, loss)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,22 @@
 """Convolutions and pooling as matrix products and reshapes, where XLA's own are slow.
 
-XLA's CPU convolutions are many times slower inside a device loop than outside. While a
-model is traced under `lowered()`, `jax.lax.conv_general_dilated` becomes patches and one
-matrix product, and pooling over windows that do not overlap becomes a reshape and a
-reduction; both are differentiated by JAX, so the backward pass is lowered too. Exact to
+XLA's CPU convolutions are several times slower than matrix products, above all backwards.
+While a model is traced under `lowered()`, `jax.lax.conv_general_dilated` becomes patches
+and one matrix product, and pooling over windows that do not overlap becomes a reshape and
+a reduction; both are differentiated by JAX, so the backward pass is lowered too. Exact to
 float32 rounding. What does not fit goes to XLA unchanged. GPUs keep cuDNN.
 """
 
 import contextlib
+import functools
 import itertools
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+MOST_SLICES = 16
+"""Largest pooling window whose maximum is taken slice by slice."""
 
 
 @contextlib.contextmanager
@@ -113,7 +118,7 @@ def convolve(
     pads: Sequence[tuple[int, int]],
     dilation: Sequence[int],
 ) -> Any:
-    """Convolution as one matrix product over patches.
+    """Convolution as one matrix product.
 
     Args:
         inputs: [n, *spatial, in].
@@ -125,15 +130,56 @@ def convolve(
     Returns:
         [n, *positions, out].
     """
+    window, (in_dim, out_dim) = kernel.shape[:-2], kernel.shape[-2:]
+    reach = (window[0] - 1) * dilation[0]
+    rows = inputs.shape[1] + sum(pads[0]) - reach
+    # Around the product a position costs what is written for it: patches and parts.
+    across = math.prod(window[1:]) * in_dim + window[0] * out_dim
+    if strides[0] == 1 and rows > 0 and across <= math.prod(window) * in_dim:
+        return _convolve_across(inputs, kernel, strides, pads, dilation, rows)
+    patches = _patches(_padded(inputs, pads), window, strides, dilation)
+    return _product(patches, kernel.reshape(-1, out_dim))
+
+
+def _convolve_across(
+    inputs: Any,
+    kernel: Any,
+    strides: Sequence[int],
+    pads: Sequence[tuple[int, int]],
+    dilation: Sequence[int],
+    rows: int,
+) -> Any:
+    """`convolve` whose patches lie within a row; what the rows give is shifted and added.
+
+    The product gives, for each input row, its part in every output row that sees it.
+    Patches and their gradients are so a third as large for a 3x3 window.
+    """
+    window, out_dim = kernel.shape[:-2], kernel.shape[-1]
+    padded = _padded(inputs, [(0, 0), *pads[1:]])
+    patches = _patches(padded, (1, *window[1:]), strides, (1, *dilation[1:]))
+    # [*window, in, out] to [*window[1:], in, window[0], out].
+    axes = (*range(1, len(window) + 1), 0, len(window) + 1)
+    parts = _product(patches, kernel.transpose(axes).reshape(-1, window[0] * out_dim))
+    shifted = []
+    for tap in range(window[0]):
+        low = pads[0][0] - tap * dilation[0]
+        edges = [(low, rows - inputs.shape[1] - low), *[(0, 0)] * (len(window) - 1)]
+        shifted.append(_padded(parts[..., tap * out_dim : (tap + 1) * out_dim], edges))
+    return functools.reduce(operator.add, shifted)
+
+
+def _product(patches: Any, matrix: Any) -> Any:
+    """[..., k] times [k, out] as one plain matrix product."""
+    positions = patches.shape[:-1]
+    return (patches.reshape(-1, len(matrix)) @ matrix).reshape(*positions, -1)
+
+
+def _padded(inputs: Any, pads: Sequence[tuple[int, int]]) -> Any:
+    """`inputs` with zeros around, or cropped, along its spatial axes."""
     from jax import lax
 
-    window, (in_dim, out_dim) = kernel.shape[:-2], kernel.shape[-2:]
-    zero = inputs.dtype.type(0)
-    padded = lax.pad(inputs, zero, [(0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0)])
-    patches = _patches(padded, window, strides, dilation)
-    positions = patches.shape[:-1]
-    flat = patches.reshape(-1, math.prod(window) * in_dim) @ kernel.reshape(-1, out_dim)
-    return flat.reshape(*positions, out_dim)
+    edges = [(0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0)]
+    return lax.pad(inputs, inputs.dtype.type(0), edges)
 
 
 def _patches(
@@ -182,7 +228,9 @@ def _pooling_for(original: Any) -> Any:
         import jax.numpy as jnp
         from jax import lax
 
-        reduction = {lax.max: jnp.max, lax.add: jnp.sum}.get(computation)
+        few = math.prod(window_dimensions) <= MOST_SLICES
+        maximum = _max_program() if few else jnp.max
+        reduction = {lax.max: maximum, lax.add: jnp.sum}.get(computation)
         tiles = (
             reduction is not None
             and not rest
@@ -222,4 +270,41 @@ def _reduce_tiles(operand: Any, window: Sequence[int], reduction: Any) -> Any:
         if width > 1:
             axes.append(len(shape))
             shape.append(width)
-    return reduction(cropped.reshape(shape), axis=tuple(axes))
+    return reduction(cropped.reshape(shape), tuple(axes))
+
+
+@functools.cache
+def _max_program() -> Any:
+    """`(tiles, axes) -> maximum`, whose gradient is shared equally by equal maxima.
+
+    The same as `jnp.max` gives, several times faster backwards: the maxima are counted by
+    adding slices, where a reduction over axes that are not neighbours is slow.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    def forward(tiles: Any, axes: tuple[int, ...]) -> tuple[Any, tuple[Any, Any]]:
+        maximum = _fold(jnp.maximum, tiles, axes)
+        return maximum, (tiles, maximum)
+
+    def backward(axes: tuple[int, ...], kept: tuple[Any, Any], gradient: Any) -> tuple[Any]:
+        tiles, maximum = kept
+        is_largest = (tiles == jnp.expand_dims(maximum, axes)).astype(tiles.dtype)
+        share = gradient / _fold(jnp.add, is_largest, axes)
+        return (is_largest * jnp.expand_dims(share, axes),)
+
+    program = jax.custom_vjp(lambda tiles, axes: forward(tiles, axes)[0], nondiff_argnums=(1,))
+    program.defvjp(forward, backward)
+    return program
+
+
+def _fold(operation: Any, array: Any, axes: tuple[int, ...]) -> Any:
+    """`array` reduced over `axes` by applying `operation` to its slices."""
+    from jax import lax
+
+    for axis in sorted(axes, reverse=True):
+        slices = [
+            lax.index_in_dim(array, i, axis, keepdims=False) for i in range(array.shape[axis])
+        ]
+        array = functools.reduce(operation, slices)
+    return array

@@ -44,7 +44,8 @@ def cnn(
     """Stages of 3x3 convolutions, each halved by max-pooling, and a dense head.
 
     The design is VGG's (Simonyan and Zisserman 2015) with batch normalisation before
-    each ReLU (Ioffe and Szegedy 2015).
+    each ReLU (Ioffe and Szegedy 2015). The last convolution of a stage is pooled before
+    it is normalised, which leaves a quarter of the values to normalise.
 
     Args:
         height: Of the pictures, in pixels.
@@ -79,9 +80,9 @@ def cnn(
     pictures, hidden = _normalised(height, width, channels, mean, deviation)
     for stage, (number, repeats) in enumerate(zip(filters, convolutions, strict=True), 1):
         for turn in range(1, repeats + 1):
-            hidden = _convolved(hidden, number, f"stage{stage}_convolution{turn}")
+            pool = f"stage{stage}_pool" if turn == repeats else None
+            hidden = _convolved(hidden, number, f"stage{stage}_convolution{turn}", pool=pool)
             hidden = layers.ReLU(name=f"stage{stage}_relu{turn}")(hidden)
-        hidden = layers.MaxPooling2D(2, name=f"stage{stage}_pool")(hidden)
     hidden = layers.Flatten(name="flatten")(hidden)
     if dense_dim:
         hidden = layers.Dropout(dropout, name="dense_dropout")(hidden)
@@ -170,8 +171,9 @@ def _convolved(
     size: int = 3,
     strides: int = 1,
     gamma: str = "ones",
+    pool: str | None = None,
 ) -> keras.KerasTensor:
-    """Convolution without bias, then batch normalisation."""
+    """Convolution without bias, max-pooling if it has a name, then batch normalisation."""
     hidden = layers.Conv2D(
         filters,
         size,
@@ -181,6 +183,8 @@ def _convolved(
         kernel_initializer="he_normal",
         name=name,
     )(hidden)
+    if pool:
+        hidden = layers.MaxPooling2D(2, name=pool)(hidden)
     return layers.BatchNormalization(gamma_initializer=gamma, name=f"{name}_normalization")(hidden)
 
 

@@ -4,6 +4,7 @@ Everything here is a function of (config, data, seed), so a resumed or reproduce
 builds the same thing again.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,19 @@ def read(config: RunConfig) -> Material:
     prepared = task.prepare(dataset, options)
     # A network that cannot be built is refused here, before a run folder exists.
     task.architecture(prepared, validate(task.model_options, config.model, "model"))
-    return Material(task, config, dataset, prepared)
+    return Material(task, _with_epochs(config, task, dataset), dataset, prepared)
+
+
+def _with_epochs(config: RunConfig, task: Task, dataset: Dataset) -> RunConfig:
+    """`config` with the epochs that suit the data in place of "auto"; none beside minutes."""
+    training = config.training
+    if training.epochs != "auto":
+        return config
+    steps = math.ceil(len(dataset.splits["train"]) / training.batch_size)
+    wanted = max(task.least_epochs, math.ceil(task.least_steps / steps))
+    epochs = None if training.minutes is not None else min(wanted, task.most_epochs)
+    training = training.model_copy(update={"epochs": epochs})
+    return config.model_copy(update={"training": training})
 
 
 @dataclass

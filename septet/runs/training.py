@@ -109,13 +109,14 @@ class Training:
     def _planned_steps(self) -> int:
         if self.options.minutes is not None:
             return UNKNOWN_STEPS
-        assert self.options.epochs is not None
+        assert isinstance(self.options.epochs, int)  # `read` has settled "auto"
         return self.options.epochs * self.session.feed.steps_per_epoch
 
     def _make_budget(self) -> Budget | None:
         if self.options.minutes is None or self.is_replay:
             return None
         epochs = self.options.epochs
+        assert epochs != "auto"
         return Budget(
             self.options.minutes,
             self.started,

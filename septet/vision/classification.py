@@ -58,11 +58,13 @@ class ImageClassification(Task):
     model_options: ClassVar = ImageModelOptions
     prepared_type: ClassVar = PreparedPictures
     training_defaults: ClassVar[Mapping[str, Any]] = {
-        "epochs": 16,
         "batch_size": 64,
         "learning_rate": 3e-3,
         "weight_decay": 1e-2,
     }
+    least_epochs: ClassVar[int] = 12
+    least_steps: ClassVar[int] = 1000
+    most_epochs: ClassVar[int] = 60
     monitor: ClassVar[tuple[str, str]] = ("validation_accuracy", "max")
     loss: ClassVar[str] = "softmax"
 

@@ -10,6 +10,10 @@ from septet.engine.lowering import lowered
 
 CONVOLUTIONS = {
     "3x3 same": ((2, 7, 6, 3), (3, 3, 3, 4), (1, 1), "SAME", None),
+    "3x3 of one channel": ((2, 7, 6, 1), (3, 3, 1, 4), (1, 1), "SAME", None),
+    "rows cropped": ((2, 7, 6, 3), (3, 3, 3, 2), (1, 1), [(-1, 2), (1, 0)], None),
+    "columns strided": ((2, 7, 6, 3), (3, 3, 3, 2), (1, 2), "SAME", None),
+    "taller than the picture": ((1, 2, 6, 4), (5, 3, 4, 2), (1, 1), "SAME", None),
     "3x3 valid": ((2, 7, 6, 3), (3, 3, 3, 4), (1, 1), "VALID", None),
     "strided same, odd": ((2, 7, 6, 3), (3, 3, 3, 4), (2, 2), "SAME", None),
     "strided valid": ((2, 9, 8, 2), (3, 2, 2, 5), (2, 3), "VALID", None),
@@ -28,7 +32,18 @@ def numbers(rank: int) -> tuple[str, str, str]:
     return f"N{axes}C", f"{axes}IO", f"N{axes}C"
 
 
-QUICK = ("3x3 same", "strided same, odd")
+def values_and_gradients(loss, *arguments):
+    """`loss`'s second result and its gradients by all arguments, traced anew and compiled."""
+
+    def run(*arguments):
+        places = tuple(range(len(arguments)))
+        (_, outputs), gradients = jax.value_and_grad(loss, places, has_aux=True)(*arguments)
+        return outputs, *gradients
+
+    return jax.jit(run)(*arguments)
+
+
+QUICK = ("3x3 same", "3x3 of one channel", "strided same, odd")
 
 
 @pytest.mark.parametrize(
@@ -51,12 +66,10 @@ def test_convolution_and_its_gradients_equal_xla(name):
         )  # fmt: skip
         return jnp.sum(jnp.sin(outputs)), outputs
 
-    (_, expected), expected_gradients = jax.value_and_grad(loss, (0, 1), has_aux=True)(
-        inputs, kernel
-    )
+    expected, *expected_gradients = values_and_gradients(loss, inputs, kernel)
     with lowered("cpu"):
         jaxpr = str(jax.make_jaxpr(loss)(inputs, kernel))
-        (_, outputs), gradients = jax.value_and_grad(loss, (0, 1), has_aux=True)(inputs, kernel)
+        outputs, *gradients = values_and_gradients(loss, inputs, kernel)
     assert "conv_general_dilated" not in jaxpr
     np.testing.assert_allclose(outputs, expected, atol=1e-5)
     for gradient, wanted in zip(gradients, expected_gradients, strict=True):
@@ -100,10 +113,10 @@ def test_pooling_over_tiles_equals_xla(shape, kind):
         )
         return jnp.sum(jnp.sin(outputs)), outputs
 
-    (_, expected), expected_gradient = jax.value_and_grad(loss, has_aux=True)(inputs)
+    expected, expected_gradient = values_and_gradients(loss, inputs)
     with lowered("cpu"):
         assert "reduce_window" not in str(jax.make_jaxpr(loss)(inputs))
-        (_, outputs), gradient = jax.value_and_grad(loss, has_aux=True)(inputs)
+        outputs, gradient = values_and_gradients(loss, inputs)
     np.testing.assert_allclose(outputs, expected, atol=1e-6)
     np.testing.assert_allclose(gradient, expected_gradient, atol=1e-6)
 
