@@ -21,6 +21,8 @@ PixelDeviation = Annotated[list[Annotated[float, Field(ge=0.1, le=255.0)]], Fiel
 Classes = Annotated[int, Field(ge=1, le=100_000)]
 Stages = Annotated[list[Filters], Field(min_length=1, max_length=8)]
 
+MOMENTUM = 0.95
+"""Of the moving statistics; Keras' 0.99 lags behind the weights for the first hundreds of steps."""
 MAX_LAYERS = 32
 """Convolutions of `cnn`, or blocks of `resnet`, in all; one more would be slow to build."""
 
@@ -89,7 +91,7 @@ def cnn(
         hidden = layers.Dense(
             dense_dim, use_bias=False, kernel_initializer="he_normal", name="dense"
         )(hidden)
-        hidden = layers.BatchNormalization(name="dense_normalization")(hidden)
+        hidden = layers.BatchNormalization(momentum=MOMENTUM, name="dense_normalization")(hidden)
         hidden = layers.ReLU(name="dense_relu")(hidden)
     hidden = layers.Dropout(dropout, name="dropout")(hidden)
     logits = layers.Dense(num_classes, name="logits")(hidden)
@@ -185,7 +187,9 @@ def _convolved(
     )(hidden)
     if pool:
         hidden = layers.MaxPooling2D(2, name=pool)(hidden)
-    return layers.BatchNormalization(gamma_initializer=gamma, name=f"{name}_normalization")(hidden)
+    return layers.BatchNormalization(
+        momentum=MOMENTUM, gamma_initializer=gamma, name=f"{name}_normalization"
+    )(hidden)
 
 
 def _residual(
