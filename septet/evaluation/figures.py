@@ -145,7 +145,7 @@ def draw_reliability(evaluation: Mapping[str, Any], folder: Path) -> str:
     drawing.style(upper, "Calibration", "", "share correct", grid="both")
     upper.set_xlim(0, 1)
     upper.set_ylim(0, 1.02)
-    drawing.legend(upper, loc="lower right")
+    drawing.legend(upper, loc="upper left")
     lower.bar(centres, counts, width, color=GREY, linewidth=0)
     drawing.style(lower, "", "confidence of the answer", "answers", grid="y")
     drawing.save(figure, folder, "reliability.png")
