@@ -126,11 +126,13 @@ def _write_report(
 
 def _facts(training: Training) -> dict[str, Any]:
     session = training.session
+    is_best = training.options.restore_best and training.best is not None
+    last = training.log.read()[-1]["epoch"]
     return {
         "architecture": session.architecture[0],
         "parameters": int(session.model.count_params()),
         "steps": training.step,
-        "best_epoch": training.books.best_epoch,
+        "shipped_epoch": training.books.best_epoch if is_best else last,
         "ended": training.books.stopped or "as planned",
         "seconds": round(training.spent_s + time.monotonic() - training.started, 1),
     }
