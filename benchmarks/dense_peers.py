@@ -46,7 +46,8 @@ def measure(name: str, options: argparse.Namespace) -> dict:
 def summarise(measured: dict[str, list[dict]]) -> dict[str, dict]:
     """Median and range of the steps a second of each peer, and Septet's multiple of it.
 
-    "fastest" is the fastest epoch of all repeats: on a busy machine the fairer comparison.
+    "fastest" is the fastest epoch of all repeats. A busy machine spares short epochs more
+    often than long ones, so there it flatters the faster peer: quote it only beside the median.
     """
     speeds = {name: [one["steps_per_s"] for one in all_of] for name, all_of in measured.items()}
     peaks = {name: max(one["fastest_steps_per_s"] for one in measured[name]) for name in measured}

@@ -17,10 +17,7 @@ def make():
 
 
 def finish(name, version, warm_up_s, epoch_s, loss):
-    """Print the peer's result as the last line; the warm-up epoch is not in `epoch_s`.
-
-    The fastest epoch is what the software can do; the rest is also the machine's doing.
-    """
+    """Print the peer's result as the last line; the warm-up epoch is not in `epoch_s`."""
     result = {
         "peer": name,
         "version": version,

@@ -152,7 +152,7 @@ def _convolve_across(
     """`convolve` whose patches lie within a row; what the rows give is shifted and added.
 
     The product gives, for each input row, its part in every output row that sees it.
-    Patches and their gradients are so a third as large for a 3x3 window.
+    Patches and their gradients are thus a third as large for a 3x3 window.
     """
     window, out_dim = kernel.shape[:-2], kernel.shape[-1]
     padded = _padded(inputs, [(0, 0), *pads[1:]])

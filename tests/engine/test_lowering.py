@@ -121,6 +121,19 @@ def test_pooling_over_tiles_equals_xla(shape, kind):
     np.testing.assert_allclose(gradient, expected_gradient, atol=1e-6)
 
 
+def test_equal_maxima_share_the_gradient():
+    inputs = jnp.asarray([[3.0, 3.0, 1.0, 2.0], [3.0, 3.0, 0.0, 2.0]]).reshape(1, 2, 4, 1)
+
+    def total(inputs):
+        window = (1, 2, 2, 1)
+        return lax.reduce_window(inputs, -jnp.inf, lax.max, window, window, "VALID").sum()
+
+    with lowered("cpu"):
+        gradient = jax.grad(total)(inputs)
+    shares = [[0.25, 0.25, 0.0, 0.5], [0.25, 0.25, 0.0, 0.5]]
+    np.testing.assert_array_equal(gradient.reshape(2, 4), shares)
+
+
 def test_overlapping_pooling_goes_to_xla():
     with lowered("cpu"):
         jaxpr = jax.make_jaxpr(
