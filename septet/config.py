@@ -7,7 +7,7 @@ task: a task brings its own `DataOptions` and `ModelOptions`.
 import difflib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -152,13 +152,30 @@ def validate(kind: type[Model], values: Mapping[str, Any], prefix: str) -> Model
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean '{prefix}.{near[0]}'?" if near else f"Known: {', '.join(known)}."
             raise ConfigError(f"Unknown setting '{prefix}.{name}'. {hint}")
+        if isinstance(values[name], bool) and not _accepts_bool(kind, name):
+            received = json.dumps(values[name])
+            raise ConfigError(
+                f"Setting '{prefix}.{name}' is {received}: it is not a yes-or-no setting."
+            )
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join([prefix, *(str(part) for part in first["loc"])])
-        received = json.dumps(first.get("input"), default=str)
-        raise ConfigError(f"Setting '{place}' is {received}: {first['msg']}.") from None
+        errors = error.errors()
+        name = str(errors[0]["loc"][0])
+        # A union brings one message for each alternative.
+        reasons = dict.fromkeys(
+            each["msg"].replace("Input ", "it ") for each in errors if each["loc"][0] == name
+        )
+        received = json.dumps(values[name], default=str)
+        raise ConfigError(
+            f"Setting '{prefix}.{name}' is {received}: {', or '.join(reasons)}."
+        ) from None
+
+
+def _accepts_bool(kind: type[BaseModel], name: str) -> bool:
+    """Whether true and false are values of a setting; pydantic takes them for 1 and 0."""
+    annotation = kind.model_fields[name].annotation
+    return bool in (annotation, *get_args(annotation))
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:

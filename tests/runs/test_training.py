@@ -119,13 +119,19 @@ def test_non_finite_loss_stops_with_step_and_remedies_and_keeps_good_checkpoints
 
 
 def test_patience_stops_early_and_ships_the_best(table):
-    run = train(
-        table, epochs=500, patience=3, learning_rate=0.05, schedule="constant", restore_best=True
-    )
+    constant = {"learning_rate": 0.05, "schedule": "constant"}
+    run = train(table, epochs=500, patience=3, restore_best=True, **constant)
     rows = [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()]
     assert len(rows) < 500
     values = [row["validation_loss"] for row in rows]
-    assert values.index(min(values)) == len(rows) - 1 - 3
+    best = values.index(min(values)) + 1
+    assert best == len(rows) - 3
+    assert f"<b>{best}</b><span>shipped epoch</span>" in (run.folder / "report.html").read_text()
+
+    short = train(table, name="short", epochs=best, restore_best=False, **constant)
+    assert f"<b>{best}</b><span>shipped epoch</span>" in (short.folder / "report.html").read_text()
+    weights = [each.folder / "model" / "weights.safetensors" for each in (run, short)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
 def test_second_process_on_a_run_is_refused(table, own_runs):
