@@ -6,6 +6,8 @@ weights, optimizer state and log with the uninterrupted run. Then the same with 
 failing disks, and finished checkpoints that are truncated or have bits flipped.
 
     python benchmarks/kill_sweep.py --points 300 --disk-points 100 --damages 1000
+
+On a slow machine the same points can be done in parts, `--part 1/3` and so on.
 """
 
 import argparse
@@ -41,6 +43,7 @@ def main() -> None:
     parser.add_argument("--disk-points", type=int, default=100)
     parser.add_argument("--damages", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--part", type=part, default=(1, 1), help="such as 1/3: every third point")
     arguments = parser.parse_args()
     begin = time.monotonic()
     memory = Path("/dev/shm")
@@ -61,11 +64,23 @@ def sweep(drivers: list[Driver], arguments: argparse.Namespace) -> dict[str, Any
     for place, driver in enumerate(drivers):
         expected, operations = driver.whole
         say(f"{driver.job.task}: the uninterrupted run makes {operations} operations")
-        trial = Trial(driver, expected, operations)
+        trial = Trial(driver, expected, operations, arguments.part)
         trial.run(trial.kill, share(arguments.points, len(drivers), place), chance, kills)
         trial.run(trial.starve, share(arguments.disk_points, len(drivers), place), chance, disk)
-        damage(driver, share(arguments.damages, len(drivers), place), chance, damages)
+        number, parts = arguments.part
+        count = share(share(arguments.damages, len(drivers), place), parts, number - 1)
+        damage(driver, count, chance, damages)
+        tallies = f"kills {dict(kills)}, disk {dict(disk)}, damages {dict(damages)}"
+        say(f"{driver.job.task} done; so far {tallies}")
     return {"kills": dict(kills), "disk": dict(disk), "damages": dict(damages)}
+
+
+def part(text: str) -> tuple[int, int]:
+    """`"1/3"` as (1, 3)."""
+    number, parts = map(int, text.split("/"))
+    if not 1 <= number <= parts:
+        raise ValueError(text)
+    return number, parts
 
 
 def share(total: int, parts: int, place: int) -> int:
@@ -75,11 +90,15 @@ def share(total: int, parts: int, place: int) -> int:
 
 @dataclass(frozen=True)
 class Trial:
-    """One job, what it ends with when nothing happens, and how many operations that takes."""
+    """One job, what it ends with when nothing happens, and how many operations that takes.
+
+    Of all points it does every n-th: `part` is (which, n).
+    """
 
     driver: Driver
     expected: dict[str, str]
     operations: int
+    part: tuple[int, int]
 
     def run(
         self,
@@ -88,10 +107,12 @@ class Trial:
         chance: random.Random,
         tally: Counter[str],
     ) -> None:
-        """Do `count` points, each with chances of its own, and add up what came out."""
+        """Do this part of `count` points, each with its own chances; add up what came out."""
         chances = [random.Random(chance.random()) for _ in range(count)]
+        number, parts = self.part
+        numbers = range(number - 1, count, parts)
         with ThreadPoolExecutor(os.cpu_count()) as executor:
-            for counts in executor.map(point, range(count), chances):
+            for counts in executor.map(point, numbers, chances[number - 1 :: parts]):
                 tally.update(counts)
 
     def kill(self, number: int, chance: random.Random) -> Counter[str]:

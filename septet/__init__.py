@@ -12,9 +12,19 @@ from septet.version import __version__
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 if TYPE_CHECKING:
-    from septet.api import check, evaluate, load, reproduce, resume, train
+    from septet.api import check, evaluate, fit, load, predict, reproduce, resume, train
 
-__all__ = ["__version__", "check", "evaluate", "load", "reproduce", "resume", "train"]
+__all__ = [
+    "__version__",
+    "check",
+    "evaluate",
+    "fit",
+    "load",
+    "predict",
+    "reproduce",
+    "resume",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What Septet does, as functions: train, resume, evaluate, load, check, reproduce."""
+"""What Septet does, as functions: train, resume, evaluate, predict, load, fit, check, reproduce."""
 
 import time
 from collections.abc import Mapping
@@ -10,6 +10,9 @@ from septet import registry
 from septet.config import RunConfig, validate
 from septet.data.account import Account
 from septet.errors import ConfigError, InputError, RunNotFoundError
+from septet.fitting import fit as fitting
+from septet.fitting.fit import fit as fit
+from septet.fitting.outputs import predict as predict_with
 from septet.runs import storage
 from septet.runs.folder import RunFolder, read_object, runs_root
 from septet.runs.observer import Observer
@@ -191,9 +194,17 @@ def examine(
     return account, options.max_rejected
 
 
-def evaluate(run: str, data: str | Path | None = None) -> dict[str, Any]:
-    """The scores of a run's model: those of its own test, or measured now on `data`."""
-    folder = RunFolder.find(runs_root(), run)
+def evaluate(run: Any, data: Any = None, *arguments: Any, **settings: Any) -> Any:
+    """The scores of a run's model: those of its own test, or measured now on `data`.
+
+    Given a compiled `keras.Model` instead of a run: what `model.evaluate` gives, with its
+    arguments (`septet.fitting.fit.evaluate`).
+    """
+    if not isinstance(run, str | Path):
+        return fitting.evaluate(run, data, *arguments, **settings)
+    if arguments or settings:
+        raise InputError("evaluate takes a run and its data; only a keras.Model takes more.")
+    folder = RunFolder.find(runs_root(), str(run))
     if data is None:
         evaluation = read_object(folder.path / "evaluation.json")
         if evaluation is None:
@@ -205,6 +216,19 @@ def evaluate(run: str, data: str | Path | None = None) -> dict[str, Any]:
     model = Model(model_of(folder))
     source = resolve_source(model.description.task, str(data))
     return model.evaluate(source, options=folder.config()["data"])
+
+
+def predict(run: Any, inputs: Any, **settings: Any) -> Any:
+    """Answers of a run's model for `inputs`; loads it each time, so `load` for many calls.
+
+    Given a `keras.Model` instead of a run: what `model.predict` gives, with its arguments
+    (`septet.fitting.outputs.predict`).
+    """
+    if not isinstance(run, str | Path):
+        return predict_with(run, inputs, **settings)
+    if settings:
+        raise InputError("predict takes a run and its inputs; only a keras.Model takes more.")
+    return load(run).predict(inputs)
 
 
 def load(path: str | Path) -> Model:

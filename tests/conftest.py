@@ -2,10 +2,13 @@
 
 import pytest
 
+import septet  # noqa: F401  # names Keras' backend before a test imports Keras
+
 LONGEST = "tests/runs/test_kill_points.py"
 STARTS_A_DEVICE = (
     "tests/cli/",
     "tests/engine/",
+    "tests/fitting/",
     "tests/models/",
     "tests/runs/test_model_folder.py",
     "tests/runs/test_training.py",

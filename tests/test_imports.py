@@ -14,6 +14,7 @@ ROWS = (
     ("__main__",),
     ("cli", "serve"),
     ("api",),
+    ("fitting",),
     ("tables", "vision"),
     ("models",),
     ("runs",),

@@ -31,6 +31,24 @@ class Chunk:
     bad_step: int | None
 
 
+class Pace:
+    """How many steps fill the time after which the host wants control back.
+
+    Args:
+        chunk_s: That time.
+    """
+
+    def __init__(self, chunk_s: float):
+        """See the class; the first chunk is one step."""
+        self.chunk_s = chunk_s
+        self.count = 1
+
+    def see(self, count: int, seconds: float) -> None:
+        """Learn from a chunk; grow by no more than 8 times, since a first one may lie."""
+        wanted = self.chunk_s * count / max(seconds, 1e-6)
+        self.count = max(1, int(min(wanted, self.count * 8)))
+
+
 class Loop:
     """Chunks of steps over a feed, from any position.
 
@@ -54,8 +72,7 @@ class Loop:
         """See the class."""
         self.state = state
         self.feed = feed
-        self.chunk_s = chunk_s
-        self.pace = 1
+        self.pace = Pace(chunk_s)
         self._order: tuple[int, Any] = (-1, None)
         self._full = Program(step, feed.batch_size, platform)
         self._tail = Program(step, feed.tail_size, platform) if feed.tail_size else None
@@ -91,7 +108,7 @@ class Loop:
         order = self._epoch_order(epoch)
         begin = time.monotonic()
         if index < self.feed.full_steps:
-            count = max(1, min(self.pace, limit, self.feed.full_steps - index))
+            count = max(1, min(self.pace.count, limit, self.feed.full_steps - index))
             result = self._full(self.state, self.feed.block, order, control, index, count)
         else:
             count = 1
@@ -100,7 +117,7 @@ class Loop:
         logs = {name: float(value) for name, value in logs.items()}
         seconds = time.monotonic() - begin
         if index < self.feed.full_steps:
-            self._set_pace(count, seconds)
+            self.pace.see(count, seconds)
         return Chunk(count, seconds, logs, int(bad) if int(bad) >= 0 else None)
 
     def _run_tail(self, order: Any, control: Control) -> Any:
@@ -118,11 +135,6 @@ class Loop:
         if self._order[0] != epoch:
             self._order = (epoch, jax.device_put(self.feed.order(epoch)))
         return self._order[1]
-
-    def _set_pace(self, count: int, seconds: float) -> None:
-        """Aim at `chunk_s`; grow by no more than 8 times, since a first chunk may lie."""
-        wanted = self.chunk_s * count / max(seconds, 1e-6)
-        self.pace = max(1, int(min(wanted, self.pace * 8)))
 
 
 def all_finite(state: TrainState) -> bool:

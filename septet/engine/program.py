@@ -6,6 +6,7 @@ likes and no result depends on when it does.
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from septet.engine.lowering import lowered
@@ -93,12 +94,13 @@ class Program:
     `run(state, block, order, control, start, count)` does `count` steps from step
     `start` of the epoch, gathering rows `order[start * batch : ...]` of `block`, and
     returns (state, logs of the last step, first step of this call whose running loss
-    was not finite or -1).
+    was not finite or -1). With `halts`, that step is the last one done.
     """
 
-    def __init__(self, step: Step, batch_size: int, platform: str):
+    def __init__(self, step: Step, batch_size: int, platform: str, *, halts: bool = False):
         """See the class; `platform` decides the lowering."""
         self.batch_size = batch_size
+        self.halts = halts
         self.num_traces = 0
         self._step = step
         self._platform = platform
@@ -164,20 +166,26 @@ class Program:
 
         self.num_traces += 1
 
-        def one(index: Any, state: Any) -> tuple[Any, dict[str, Any]]:
-            rows = lax.dynamic_slice_in_dim(
-                order, (start + index) * self.batch_size, self.batch_size
-            )
+        # Traced once though used twice: the second use finds the first's trace.
+        @partial(jax.jit, inline=True)
+        def one(
+            index: Any, state: Any, block: Any, order: Any, control: Control
+        ) -> tuple[Any, dict[str, Any]]:
+            rows = lax.dynamic_slice_in_dim(order, index * self.batch_size, self.batch_size)
             batch = jax.tree.map(lambda array: jnp.take(array, rows, axis=0), block)
             return self._step(state, batch, control)
 
-        def body(index: Any, carry: Any) -> Any:
-            state, _, bad = carry
-            state, logs = one(index, state)
-            first = (bad < 0) & ~jnp.isfinite(logs["loss"])
-            return state, logs, jnp.where(first, state.step - 1, bad)
+        def body(carry: Any) -> Any:
+            index, state, _, bad = carry
+            state, logs = one(start + index, state, block, order, control)
+            first = (bad < 0) & ~jnp.isfinite(logs["loss"]).all() if "loss" in logs else False
+            return index + 1, state, logs, jnp.where(first, state.step - 1, bad)
 
-        shapes = jax.eval_shape(one, jnp.int32(0), state)[1]
+        def is_unfinished(carry: Any) -> Any:
+            index, _, _, bad = carry
+            return (index < count) & (bad < 0) if self.halts else index < count
+
+        shapes = jax.eval_shape(one, start, state, block, order, control)[1]
         logs = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         bad = jnp.full((), -1, jnp.int32)
-        return lax.fori_loop(0, count, body, (state, logs, bad))
+        return lax.while_loop(is_unfinished, body, (jnp.int32(0), state, logs, bad))[1:]

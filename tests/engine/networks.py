@@ -85,7 +85,7 @@ def run_steps(loop: Loop, first: int, last: int, limit: int) -> list[dict[str, f
     """Run steps `first` to `last` in chunks of at most `limit`; the logs of each chunk."""
     plan, step, logs = make_plan(loop), first, []
     while step < last:
-        loop.pace = limit
+        loop.pace.count = limit
         epoch, index = divmod(step, loop.feed.steps_per_epoch)
         chunk = loop.advance(epoch, index, min(limit, last - step), plan.control(1.0))
         step += chunk.count

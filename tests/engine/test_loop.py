@@ -96,7 +96,7 @@ def test_non_finite_loss_names_its_first_step():
     run_steps(loop, 0, 2, 2)
     broken = [value * np.nan for value in loop.state.trainable]
     loop.state = loop.state._replace(trainable=broken)
-    loop.pace = 2
+    loop.pace.count = 2
     chunk = loop.advance(0, 2, 2, make_plan(loop).control(1.0))
     assert chunk.bad_step == 2
     assert not all_finite(loop.state)

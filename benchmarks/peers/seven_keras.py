@@ -1,0 +1,43 @@
+"""One of the seven models in Keras (KERAS_BACKEND as given), or in `septet.fit`.
+
+    python seven_keras.py MODEL WAY EPOCHS
+
+WAY: fit, fit-32 (steps_per_execution=32) or septet.
+"""
+
+import itertools
+import sys
+import time
+
+import seven_models as setting
+
+
+def main(name, way, epochs):
+    if way == "septet":
+        import septet
+    import keras
+
+    keras.utils.set_random_seed(0)
+    inputs, targets = setting.make(name)
+    model = setting.build(name)
+    if way == "fit-32":
+        model.steps_per_execution = 32
+    times = []
+    clock = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: times.append(time.perf_counter())
+    )
+    fit = septet.fit if way == "septet" else type(model).fit
+    begin = time.perf_counter()
+    history = fit(
+        model, inputs, targets, batch_size=setting.BATCH_SIZE, epochs=epochs + 1, verbose=0,
+        callbacks=[clock],
+    )  # fmt: skip
+    epoch_s = [after - before for before, after in itertools.pairwise(times)]
+    backend = keras.backend.backend()
+    peer = "septet" if way == "septet" else f"keras-{backend}-{way}"
+    version = septet.__version__ if way == "septet" else keras.__version__
+    setting.finish(peer, version, name, times[0] - begin, epoch_s, history.history["loss"][-1])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

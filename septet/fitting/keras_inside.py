@@ -1,0 +1,250 @@
+"""The one place that touches what Keras does not promise to keep.
+
+Drawing the same order, building the same variables and lending the state to callbacks as
+Keras' own `fit` does has no public interface. Everything of that kind is here; where a
+future Keras lacks a piece, `missing` says so and `septet.fit` hands over to Keras' `fit`.
+"""
+
+import functools
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+
+from septet.engine.state import TrainState
+
+PIECES = {
+    "keras.src.trainers.epoch_iterator": ("EpochIterator",),
+    "keras.src.trainers.data_adapters.array_slicing": ("train_validation_split",),
+    "keras.src.backend.jax.trainer": ("JAXTrainer",),
+    "keras.src.utils.python_utils": ("pythonify_logs",),
+}
+OF_A_MODEL = (
+    "_symbolic_build",
+    "_get_jax_state",
+    "_flatten_metrics_in_order",
+    "jax_state_sync",
+    "train_step",
+    "test_step",
+)
+OVERRIDABLE = ("fit", "make_train_function", "_make_function")
+
+
+@functools.cache
+def missing() -> str | None:
+    """What this Keras lacks of the pieces that are needed, or None."""
+    from importlib import import_module
+
+    for module, names in PIECES.items():
+        try:
+            found = import_module(module)
+        except ImportError:
+            return module
+        for name in names:
+            if not hasattr(found, name):
+                return f"{module}.{name}"
+    return None
+
+
+def why_not_compiled(model: Any) -> str | None:
+    """Why Keras' own loop must run this model, or None if the compiled one can."""
+    import keras
+
+    if keras.backend.backend() != "jax":
+        return f"Keras runs on the '{keras.backend.backend()}' backend"
+    if (lacking := missing()) is not None:
+        return f"this version of Keras has no {lacking}"
+    from keras.src.backend.jax.trainer import JAXTrainer
+
+    if lacks := [name for name in OF_A_MODEL if not hasattr(model, name)]:
+        return f"this version of Keras has no {lacks[0]}"
+    if keras.config.is_nnx_enabled():
+        return "Keras is in NNX mode"
+    if keras.distribution.distribution() is not None:
+        return "a keras.distribution is set"
+    if model.run_eagerly:
+        return "the model was compiled with run_eagerly=True"
+    if not model.jit_compile:
+        return "the model was compiled with jit_compile=False"
+    for name in OVERRIDABLE:
+        if getattr(type(model), name) is not getattr(JAXTrainer, name):
+            return f"{type(model).__name__} has a {name} of its own"
+    return None
+
+
+def overrides(model: Any, name: str) -> bool:
+    """Whether the model's class has its own `name` in place of the trainer's."""
+    from keras.src.backend.jax.trainer import JAXTrainer
+
+    return getattr(type(model), name) is not getattr(JAXTrainer, name)
+
+
+def batches(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    batch_size: int | None = None,
+    steps_per_epoch: int | None = None,
+    shuffle: Any = False,
+    class_weight: Any = None,
+) -> Any:
+    """Keras' iterator over epochs of batches, which draws and warns as `fit` does.
+
+    Iterating it once is one epoch: (first step, last step, [batch]) of each step.
+    """
+    from keras.src.trainers.epoch_iterator import EpochIterator
+
+    class Batches(EpochIterator):
+        def _get_iterator(self) -> Iterator[Any]:
+            return self.data_adapter.get_jax_iterator()
+
+    return Batches(
+        x=x,
+        y=y,
+        sample_weight=sample_weight,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        shuffle=shuffle,
+        class_weight=class_weight,
+    )
+
+
+def is_array_data(iterator: Any) -> bool:
+    """Whether what `batches` was given lies in memory as arrays of known length."""
+    from keras.src.trainers.data_adapters import ArrayDataAdapter
+
+    return isinstance(iterator.data_adapter, ArrayDataAdapter)
+
+
+def is_unbuilt(model: Any) -> bool:
+    """Whether Keras would look at a batch, and so draw an order, to build the model."""
+    pieces = (getattr(model, "_compile_metrics", None), getattr(model, "_compile_loss", None))
+    return not is_built(model) or any(piece is not None and not piece.built for piece in pieces)
+
+
+def is_built(model: Any) -> bool:
+    """Whether all layers have their variables."""
+    return all(layer.built for layer in model._flatten_layers())
+
+
+def build_forward(model: Any, batch: Any) -> None:
+    """Make the layers' variables for batches like this one, as `predict` does."""
+    import keras
+
+    inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    with keras.StatelessScope():
+        model(inputs)
+
+
+def build(model: Any, batch: Any) -> None:
+    """Make the variables of model, metrics and optimizer for batches like this one."""
+    model._symbolic_build(data_batch=batch)
+
+
+def finalize(model: Any) -> None:
+    """What Keras does when training ends: let the optimizer put in its averages."""
+    import keras
+
+    if isinstance(model.optimizer, keras.Optimizer):
+        model.optimizer.finalize_variable_values(model.trainable_weights)
+
+
+def plain(logs: dict[str, Any]) -> dict[str, float]:
+    """Logs as Python numbers, those of nested dicts beside the others."""
+    from keras.src.utils.python_utils import pythonify_logs
+
+    return pythonify_logs(logs)
+
+
+def flattened(model: Any, logs: dict[str, float]) -> Any:
+    """Logs as `evaluate` returns them: a number, or a list in the order of the metrics."""
+    return model._flatten_metrics_in_order(logs)
+
+
+def split_validation(arrays: tuple[Any, Any, Any], fraction: float) -> tuple[Any, Any]:
+    """(training arrays, validation arrays): the last rows, as `validation_split` takes them."""
+    from keras.src.trainers.data_adapters.array_slicing import train_validation_split
+
+    return train_validation_split(arrays, validation_split=fraction)
+
+
+def capped_epochs(epochs: int) -> int:
+    """`epochs`, or fewer where Keras was told to limit them."""
+    import keras
+
+    return min(epochs, keras.config.max_epochs() or epochs)
+
+
+def first_epoch(model: Any, initial_epoch: int) -> int:
+    """Where to begin: a callback (`BackupAndRestore`) may have set it on the model."""
+    return getattr(model, "_initial_epoch", None) or initial_epoch
+
+
+def compiled_as(model: Any) -> Any:
+    """An object that is another one after each `model.compile`."""
+    return getattr(model, "_compile_config", None)
+
+
+def is_default(hook: Any) -> bool:
+    """Whether a callback's method is the one that does nothing."""
+    return getattr(hook, "_is_default", False)
+
+
+class Lent:
+    """The state of a model while a program has it, which callbacks may ask back.
+
+    Keras' `Callback.model` calls `jax_state_sync`, which assigns the lent values to the
+    model's variables; afterwards the variables are the truth until `take` reads them.
+    """
+
+    GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "train": ("trainable", "non_trainable", "optimizer", "metrics"),
+        "test": ("trainable", "non_trainable", "metrics"),
+        "predict": ("trainable", "non_trainable"),
+    }
+    """Which variables each kind of step takes, in the order in which it takes them."""
+
+    def __init__(self, model: Any, kind: str):
+        """Begin with the model's variables as the truth."""
+        self.model = model
+        self.groups = self.GROUPS[kind]
+        model._jax_state_synced = True
+
+    @property
+    def is_given_back(self) -> bool:
+        """Whether the variables hold the values, so that somebody may have changed them."""
+        return self.model._jax_state_synced
+
+    def take(self) -> TrainState:
+        """The values of the variables; groups that the step does not take are empty."""
+        values = self.model._get_jax_state(
+            **{f"{group}_variables": True for group in self.groups}, purge_model_variables=False
+        )
+        self.model._jax_state_synced = False
+        found = {group: list(each) for group, each in zip(self.groups, values, strict=True)}
+        return TrainState(
+            trainable=found["trainable"],
+            non_trainable=found["non_trainable"],
+            optimizer=found.get("optimizer", []),
+            metrics=found.get("metrics", []),
+            average=[],
+            step=np.int32(0),
+        )
+
+    def lend(self, state: TrainState) -> None:
+        """Have callbacks find these values."""
+        self.model._jax_state = {
+            f"{group}_variables": getattr(state, group) for group in self.groups
+        }
+        self.model._jax_state_synced = False
+
+    def give_back(self) -> None:
+        """Assign the values to the model's variables."""
+        self.model.jax_state_sync()
+
+    def end(self) -> None:
+        """Give back, and forget what was lent."""
+        self.give_back()
+        self.model._jax_state = None
+        self.model._jax_state_synced = True
