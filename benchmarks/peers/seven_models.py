@@ -165,6 +165,20 @@ def build_gan():
     return model
 
 
+class Values:
+    """Values of variables, which cannot be keys themselves."""
+
+    def __init__(self, variables, values):
+        self._values = {}
+        self.put(variables, values)
+
+    def put(self, variables, values):
+        self._values |= {id(v): value for v, value in zip(variables, values, strict=True)}
+
+    def of(self, variables):
+        return [self._values[id(v)] for v in variables]
+
+
 def jax_gan(base, entropy):
     import jax
     import keras
@@ -172,15 +186,16 @@ def jax_gan(base, entropy):
     class JaxGan(base):
         def train_step(self, state, data):
             trainable, fixed, optimizer, metrics = state
-            (real,) = data if isinstance(data, tuple) else (data,)
-            values = dict(zip(self.trainable_variables, trainable, strict=True))
-            others = dict(zip(self.non_trainable_variables, fixed, strict=True))
-            made = [values[v] for v in self.generator.trainable_variables]
-            judged = [values[v] for v in self.discriminator.trainable_variables]
-            second = [others[v] for v in self.second.variables]
-            with keras.StatelessScope(others.items()) as scope:
+            real = data[0] if isinstance(data, tuple) else data
+            values = Values(self.trainable_variables, trainable)
+            others = Values(self.non_trainable_variables, fixed)
+            made = values.of(self.generator.trainable_variables)
+            judged = values.of(self.discriminator.trainable_variables)
+            second = others.of(self.second.variables)
+            pairs = list(zip(self.non_trainable_variables, fixed, strict=True))
+            with keras.StatelessScope(pairs) as scope:
                 noise = keras.random.normal((len(real), NOISE), seed=self.seeds)
-            seeds = scope.get_current_value(self.seeds.state)
+            others.put([self.seeds.state], [scope.get_current_value(self.seeds.state)])
 
             def fake_of(made):
                 return self.generator.stateless_call(made, [], noise)[0]
@@ -197,12 +212,11 @@ def jax_gan(base, entropy):
                 lambda made: entropy(judge(judged, fake_of(made)), 1)
             )(made)
             made, optimizer = self.optimizer.stateless_apply(optimizer, g_grads, made)
-            values |= dict(zip(self.generator.trainable_variables, made, strict=True))
-            values |= dict(zip(self.discriminator.trainable_variables, judged, strict=True))
-            others |= dict(zip(self.second.variables, second, strict=True))
-            others[self.seeds.state] = seeds
-            trainable = [values[v] for v in self.trainable_variables]
-            fixed = [others[v] for v in self.non_trainable_variables]
+            values.put(self.generator.trainable_variables, made)
+            values.put(self.discriminator.trainable_variables, judged)
+            others.put(self.second.variables, second)
+            trainable = values.of(self.trainable_variables)
+            fixed = others.of(self.non_trainable_variables)
             return {"loss": d_loss, "generator": g_loss}, (trainable, fixed, optimizer, metrics)
 
     return JaxGan
@@ -214,7 +228,7 @@ def tensorflow_gan(base, entropy):
 
     class TensorFlowGan(base):
         def train_step(self, data):
-            (real,) = data if isinstance(data, tuple) else (data,)
+            real = data[0] if isinstance(data, tuple) else data
             noise = keras.random.normal((tf.shape(real)[0], NOISE), seed=self.seeds)
             fake = self.generator(noise)
             with tf.GradientTape() as tape:
@@ -237,7 +251,7 @@ def torch_gan(base, entropy):
 
     class TorchGan(base):
         def train_step(self, data):
-            (real,) = data if isinstance(data, tuple) else (data,)
+            real = data[0] if isinstance(data, tuple) else data
             noise = keras.random.normal((len(real), NOISE), seed=self.seeds)
 
             def update(optimizer, network, loss):

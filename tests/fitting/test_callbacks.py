@@ -169,14 +169,26 @@ class Halving(keras.callbacks.LearningRateScheduler):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: keras.callbacks.EarlyStopping("loss", patience=0, min_delta=10, verbose=0),
-        lambda: keras.callbacks.EarlyStopping(patience=1, min_delta=1, restore_best_weights=True),
-        lambda: keras.callbacks.ReduceLROnPlateau("loss", patience=1, min_delta=9, factor=0.1),
-        Halving,
-        lambda: keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
-        keras.callbacks.TerminateOnNaN,
+        pytest.param(
+            lambda: keras.callbacks.EarlyStopping("loss", patience=0, min_delta=10),
+            id="stop",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            lambda: keras.callbacks.EarlyStopping(
+                patience=1, min_delta=1, restore_best_weights=True
+            ),
+            id="stop-restore",
+        ),
+        pytest.param(
+            lambda: keras.callbacks.ReduceLROnPlateau("loss", patience=1, min_delta=9, factor=0.1),
+            id="plateau",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(Halving, id="schedule", marks=pytest.mark.slow),
+        pytest.param(lambda: keras.callbacks.SwapEMAWeights(swap_on_epoch=True), id="swap"),
+        pytest.param(keras.callbacks.TerminateOnNaN, id="nan", marks=pytest.mark.slow),
     ],
-    ids=["stop", "stop-restore", "plateau", "schedule", "swap", "nan"],
 )
 def test_built_in_callbacks_do_what_they_do_in_keras(make):
     kind = "averaged_weights" if "Swap" in repr(make()) else "sequential"

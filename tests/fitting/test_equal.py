@@ -31,7 +31,7 @@ NOT_FOR = {
 PAIRS = [(kind, form) for kind in KINDS for form in FORMS if kind not in NOT_FOR.get(form, ())]
 OF_OTHERS = ("torch_loader", "tf_data")  # whose packages only a benchmark's environment has
 WALK = [pair for pair in PAIRS if pair[1] not in OF_OTHERS]
-QUICK = WALK[:: 3 * (len(FORMS) - len(OF_OTHERS)) + 1]
+QUICK = WALK[:: 6 * (len(FORMS) - len(OF_OTHERS)) + 1]
 """A walk through kinds and forms, for each time the tests run; the slow tests do all."""
 
 
