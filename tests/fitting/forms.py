@@ -96,7 +96,7 @@ def generator(x: Any, y: Any) -> dict[str, Any]:
         while True:
             yield from batches(x, y)
 
-    return {"x": endless(), "steps_per_epoch": 4}
+    return {"x": endless(), "steps_per_epoch": 4, "shuffle": False}
 
 
 @form
@@ -121,7 +121,7 @@ def grain(x: Any, y: Any) -> dict[str, Any]:
 
     total = len(keras.tree.flatten(x)[0])
     rows = grain.MapDataset.range(total).map(lambda row: cut(x, y, row))
-    return {"x": rows.batch(BATCH_SIZE)}
+    return {"x": rows.batch(BATCH_SIZE), "shuffle": False}
 
 
 @form
@@ -130,7 +130,7 @@ def torch_loader(x: Any, y: Any) -> dict[str, Any]:
 
     torch = pytest.importorskip("torch")
     data = [cut(x, y, row) for row in range(len(keras.tree.flatten(x)[0]))]
-    return {"x": torch.utils.data.DataLoader(data, batch_size=BATCH_SIZE)}
+    return {"x": torch.utils.data.DataLoader(data, batch_size=BATCH_SIZE), "shuffle": False}
 
 
 @form
@@ -139,4 +139,5 @@ def tf_data(x: Any, y: Any) -> dict[str, Any]:
 
     tensorflow = pytest.importorskip("tensorflow")
     whole = cut(x, y, slice(None))
-    return {"x": tensorflow.data.Dataset.from_tensor_slices(whole).batch(BATCH_SIZE)}
+    data = tensorflow.data.Dataset.from_tensor_slices(whole).batch(BATCH_SIZE)
+    return {"x": data, "shuffle": False}

@@ -292,7 +292,14 @@ def custom_train_step() -> Example:
 class OwnLoss(keras.Model):
     """A `compute_loss` of its own."""
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, **more: Any) -> Any:
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
         return ops.mean(ops.logaddexp(y_pred - y, y - y_pred))
 
 
