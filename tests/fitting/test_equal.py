@@ -18,7 +18,11 @@ from tests.fitting.forms import FORMS
 from tests.fitting.zoo import KINDS
 
 # Keras' own variables do not know NumPy's `copy` yet.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    # Keras says so of every data set whose length it cannot ask for.
+    pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning"),
+]
 
 EPOCHS = 2
 NESTED = {"many_inputs", "many_outputs_with_loss_weights", "dicts_in_and_out", "shared_layers"}
