@@ -21,10 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from processes import PEERS, environment_with, machine, run_peer
-
-sys.path.insert(0, str(PEERS))
-from seven_models import MFLOP, NAMES
+from peers.seven_models import MFLOP, NAMES
+from processes import environment_with, machine, run_peer
 
 WAYS = {
     "septet": ("septet", 20),

@@ -229,14 +229,13 @@ def shape_of(tree: Any) -> Any:
 def is_dense(batch: Any) -> bool:
     """Whether all leaves are arrays of numbers with the same first axis."""
     import jax
+    import jax.numpy as jnp
 
     leaves = jax.tree.leaves(batch)
     return (
         bool(leaves)
         and all(isinstance(leaf, np.ndarray | jax.Array) and np.ndim(leaf) > 0 for leaf in leaves)
-        and all(
-            jax.dtypes.issubdtype(leaf.dtype, np.number) or leaf.dtype == bool for leaf in leaves
-        )
+        and all(jnp.issubdtype(leaf.dtype, np.number) or leaf.dtype == bool for leaf in leaves)
         and len({len(leaf) for leaf in leaves}) == 1
     )
 
