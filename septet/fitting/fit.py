@@ -58,8 +58,8 @@ def fit(
         validation_freq: Validate every so many epochs, or after the epochs of a list.
         seed: Make the order of arrays a pure function of (seed, epoch); by default it is
             drawn from NumPy's generator just as Keras draws it.
-        minutes: Stop training in time to end within so many minutes; `epochs` is then
-            the most.
+        minutes: Stop training when so many minutes are over, less the time that the last
+            validation took; `epochs` is then the most.
 
     Returns:
         keras.callbacks.History: What `model.fit` returns.

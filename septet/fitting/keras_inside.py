@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from septet.engine.state import TrainState
+from septet.errors import InputError
 
 PIECES = {
     "keras.src.trainers.epoch_iterator": ("EpochIterator",),
@@ -47,9 +48,15 @@ def missing() -> str | None:
 
 
 def why_not_compiled(model: Any) -> str | None:
-    """Why Keras' own loop must run this model, or None if the compiled one can."""
+    """Why Keras' own loop must run this model, or None if the compiled one can.
+
+    Raises:
+        InputError: It is no model at all.
+    """
     import keras
 
+    if not isinstance(model, keras.Model):
+        raise InputError(f"Expected a keras.Model, got {type(model).__name__}.")
     if keras.backend.backend() != "jax":
         return f"Keras runs on the '{keras.backend.backend()}' backend"
     if (lacking := missing()) is not None:

@@ -209,6 +209,7 @@ class Pass:
                 while index < block.steps:
                     index, logs = self._chunk(lent, block, index)
                     if is_over():
+                        self.hooks.close(logs)
                         return logs
             self.hooks.close(logs)
         finally:

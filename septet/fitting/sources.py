@@ -99,7 +99,10 @@ class ArraySource:
         import jax
 
         if self._arrays is None:
-            self._arrays, self._whole = jax.device_put(self._whole), None
+            # Copied first: on a CPU the device's memory may be the user's array itself, in
+            # spite of device_put(may_alias=False).
+            self._arrays = jax.device_put(jax.tree.map(_own, self._whole))
+            self._whole = None
         batches = [np.asarray(batch[0], np.int32) for _, _, batch in self._indices]
         if self._seed is not None and batches:
             order = epoch_order(self.num_examples, self._seed, number)
@@ -157,30 +160,23 @@ class IterableSource:
     def epoch(self, number: int) -> Iterator[Block]:
         """The blocks of an epoch, as the batches come."""
         del number  # iterables keep their own order
-        gathered: list[Any] = []
-        shape: Any = None
-        first, begin = 0, time.monotonic()
+        gathering: Gathering | None = None
         for step, _, (batch, *_) in self._batches:
             if not is_dense(batch):
-                if gathered:
-                    yield self._block(gathered, shape, first)
-                    gathered = []
+                if gathering is not None:
+                    yield gathering.block()
+                    gathering = None
                 yield Block(batch, None, 0, 1, step)
                 continue
-            found = shape_of(batch)
-            full = gathered and (
-                found != shape
-                or len(gathered) == self._block_steps(shape)
-                or time.monotonic() - begin > GATHER_S
-            )
-            if full:
-                yield self._block(gathered, shape, first)
-                gathered, begin = [], time.monotonic()
-            if not gathered:
-                shape, first = found, step
-            gathered.append(batch)
-        if gathered:
-            yield self._block(gathered, shape, first)
+            shape = shape_of(batch)
+            if gathering is not None and not gathering.takes(shape):
+                yield gathering.block()
+                gathering = None
+            if gathering is None:
+                gathering = Gathering(batch, shape, self._block_steps(shape), step)
+            gathering.add(batch)
+        if gathering is not None:
+            yield gathering.block()
 
     def _block_steps(self, shape: Any) -> int:
         """Batches of this shape in a block."""
@@ -195,27 +191,55 @@ class IterableSource:
             self._sizes[shape] = 1 << (steps - 1).bit_length() if steps < fitting else fitting
         return self._sizes[shape]
 
-    def _block(self, batches: list[Any], shape: Any, first: int) -> Block:
+
+class Gathering:
+    """Batches of one shape on their way into a block.
+
+    Each is copied when it comes: a generator may fill the same array again for the next.
+
+    Args:
+        batch: The first of them.
+        shape: Its `shape_of`.
+        room: Batches that the block has room for.
+        first_step: Place of the first in the epoch.
+    """
+
+    def __init__(self, batch: Any, shape: Any, room: int, first_step: int):
+        """Make the room; `add` also takes the first batch."""
         import jax
 
-        room, steps = self._block_steps(shape), len(batches)
-        arrays = jax.tree.map(
-            lambda *leaves: _stacked(leaves, room), *batches, is_leaf=lambda leaf: leaf is None
-        )
-        size = len(jax.tree.leaves(batches[0])[0])
-        order = np.arange(room * size, dtype=np.int32)
-        return Block(jax.device_put(arrays), jax.device_put(order), size, steps, first)
+        self.shape = shape
+        self.room = room
+        self.first_step = first_step
+        self.steps = 0
+        self.began = time.monotonic()
+        leaves, self._structure = jax.tree.flatten(batch)
+        self._size = len(leaves[0])
+        self._arrays = [
+            np.zeros((room * self._size, *leaf.shape[1:]), leaf.dtype) for leaf in leaves
+        ]
 
+    def takes(self, shape: Any) -> bool:
+        """Whether another batch, of this shape, still belongs to the block."""
+        is_late = time.monotonic() - self.began > GATHER_S
+        return shape == self.shape and self.steps < self.room and not is_late
 
-def _stacked(leaves: tuple[Any, ...], room: int) -> np.ndarray | None:
-    """Batches one after another, with room for as many as a block has."""
-    if leaves[0] is None:
-        return None
-    first = np.asarray(leaves[0])
-    stacked = np.zeros((room * len(first), *first.shape[1:]), first.dtype)
-    for place, leaf in enumerate(leaves):
-        stacked[place * len(first) : (place + 1) * len(first)] = leaf
-    return stacked
+    def add(self, batch: Any) -> None:
+        """Copy a batch."""
+        import jax
+
+        begin = self.steps * self._size
+        for array, leaf in zip(self._arrays, jax.tree.leaves(batch), strict=True):
+            array[begin : begin + self._size] = leaf
+        self.steps += 1
+
+    def block(self) -> Block:
+        """What was gathered, on the device."""
+        import jax
+
+        arrays = jax.device_put(jax.tree.unflatten(self._structure, self._arrays))
+        order = jax.device_put(np.arange(self.room * self._size, dtype=np.int32))
+        return Block(arrays, order, self._size, self.steps, self.first_step)
 
 
 def shape_of(tree: Any) -> Any:
@@ -270,6 +294,8 @@ def open_source(
         return IterableSource(batches)
     size = batches.data_adapter.batch_size
     num_examples = _num_rows(x)
+    if num_examples == 0:
+        raise InputError("There are no examples: the arrays are empty. Pass at least one row.")
     everything = keras_inside.batches(
         x, y, sample_weight, batch_size=num_examples, class_weight=class_weight
     )
@@ -280,6 +306,11 @@ def open_source(
         np.arange(num_examples), batch_size=size, steps_per_epoch=steps, shuffle=shuffle
     )
     return ArraySource(whole, indices, seed=seed)
+
+
+def _own(array: Any) -> Any:
+    """The array, or a copy of what somebody else may write into."""
+    return np.array(array) if isinstance(array, np.ndarray) else array
 
 
 def _num_rows(x: Any) -> int:

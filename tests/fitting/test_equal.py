@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from septet.errors import InputError
 from septet.fitting import keras_inside
 from septet.fitting.fit import evaluate, fit
 from septet.fitting.outputs import predict
@@ -205,6 +206,46 @@ def test_a_seed_makes_the_order_its_own():
         return fit(model, x, y, 16, 2, verbose=0, seed=seed).history["loss"]
 
     assert run(5, 0) == run(5, 9) != run(6, 0)
+
+
+def test_a_generator_may_fill_the_same_array_again():
+    def batches() -> Any:
+        x = np.zeros((4, 1), np.float32)
+        for number in range(6):
+            x[:] = number
+            yield x, x
+
+    seen = []
+    for way in (keras.Model.predict, predict):
+        model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Rescaling(1.0)])
+        seen.append(way(model, batches(), verbose=0, steps=6)[::4, 0].tolist())
+    assert seen[1] == seen[0]
+    assert seen[1][1:] == [1.0, 2.0, 3.0, 4.0, 5.0]  # Keras draws two before it uses the first
+
+
+def test_a_callback_that_writes_into_the_arrays_changes_nothing():
+    class Spoils(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            x[:] = np.nan
+
+    keras.utils.set_random_seed(3)
+    model, values, y = KINDS["sequential"]()
+    room = np.empty(values.size + 16, np.float32)
+    start = -room.ctypes.data % 64 // room.itemsize  # where JAX would not copy by itself
+    x = room[start : start + values.size].reshape(values.shape)
+    x[:] = values
+    history = fit(model, x, y, 16, 2, 0, [Spoils()])
+    assert np.isfinite(history.history["loss"]).all()
+
+
+@pytest.mark.parametrize("verb", [fit, evaluate, predict])
+def test_no_examples_and_no_model_are_refused(verb):
+    model, x, y = KINDS["sequential"]()
+    arguments = (x[:0],) if verb is predict else (x[:0], y[:0])
+    with pytest.raises(InputError, match="There are no examples"):
+        verb(model, *arguments)
+    with pytest.raises(InputError, match=r"Expected a keras\.Model, got str"):
+        verb("model", *arguments)
 
 
 def test_a_keras_without_a_piece_is_not_relied_on(monkeypatch):
