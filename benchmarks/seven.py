@@ -4,10 +4,10 @@
 
 Batch 32, float32, 4,096 examples: `septet.fit`; Keras `fit` on JAX (as it is, and with
 steps_per_execution=32), on TensorFlow and on PyTorch; a plain PyTorch loop with fused Adam,
-eager and compiled. Each measurement is a process of its own: the first epoch with its
-compilation, then timed ones. Peers take turns; medians over the repeats. Septet's first
-epoch is measured with an empty cache of compiled programs and with a filled one. The last
-line is JSON.
+eager and compiled. A process of its own measures the models of one peer, each with a first
+epoch and its compilation, then timed ones. Peers take turns; medians over the repeats. Septet's
+first epoch is measured with an empty cache of compiled programs and with a filled one. The
+last line is JSON.
 """
 
 import argparse
@@ -44,12 +44,10 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(options.repeats):
-            for name in options.models:
-                for peer in options.peers:
-                    cache = Path(folder) / f"{repeat}-{name}-{peer}"
-                    found = measure(name, peer, cache, options)
-                    measured[name][peer].append(found)
-                    say(name, peer, f"{found['us_per_step']:>10.1f} us a step")
+            for peer in options.peers:
+                for found in measure(peer, Path(folder) / f"{repeat}-{peer}", options):
+                    measured[found["model"]][peer].append(found)
+                    say(found["model"], peer, f"{found['us_per_step']:>10.1f} us a step")
     summary = {name: summarise(name, peers, peak) for name, peers in measured.items()}
     totals = geometric_means(summary)
     show(summary, totals)
@@ -77,19 +75,20 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(name: str, peer: str, cache: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """One measurement; Septet's has the first epoch with a warm cache beside the cold one."""
+def measure(peer: str, cache: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A measurement of each model; Septet's have the first epoch with a warm cache as well."""
     way, epochs = WAYS[peer]
-    epochs = options.epochs or epochs
+    epochs, names = options.epochs or epochs, ",".join(options.models)
     if peer in ("torch-eager", "torch-compile"):
-        return run_peer(python_of("torch", options), "seven_torch.py", [name, way, epochs])
+        return run_peer(python_of("torch", options), "seven_torch.py", [names, way, epochs])
     backend = peer.split("-")[1] if peer.startswith("keras-") else "jax"
     python = sys.executable if backend == "jax" else python_of(backend, options)
     settings = {"KERAS_BACKEND": backend, "SEPTET_CACHE": str(cache)}
-    found = run_peer(python, "seven_keras.py", [name, way, epochs], environment=settings)
+    found = run_peer(python, "seven_keras.py", [names, way, epochs], environment=settings)
     if peer == "septet":
-        again = run_peer(python, "seven_keras.py", [name, way, 1], environment=settings)
-        found["warm_first_epoch_s"] = again["first_epoch_s"]
+        again = run_peer(python, "seven_keras.py", [names, way, 1], environment=settings)
+        for cold, warm in zip(found, again, strict=True):
+            cold["warm_first_epoch_s"] = warm["first_epoch_s"]
     return found
 
 

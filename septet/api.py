@@ -11,6 +11,7 @@ from septet.config import RunConfig, validate
 from septet.data.account import Account
 from septet.errors import ConfigError, InputError, RunNotFoundError
 from septet.fitting import fit as fitting
+from septet.fitting import identity
 from septet.fitting.fit import fit as fit
 from septet.fitting.outputs import predict as predict_with
 from septet.runs import storage
@@ -172,6 +173,7 @@ def resume(run: str, *, observer: Observer | None = None, started: float | None 
         RunBusyError: Another process works on it.
     """
     folder = RunFolder.find(runs_root(), run)
+    _require_task(folder, "Start the program that called it again to continue the run.")
     evaluation = run_to_the_end(folder, observer or Observer(), started=started)
     return Run(folder.name, folder.path, evaluation)
 
@@ -247,12 +249,20 @@ def model_of(run: RunFolder) -> Path:
     Raises:
         RunNotFoundError: The run is not finished, so it has none.
     """
+    file = run.path / "model.keras"
+    _require_task(run, f"Load its model with: keras.models.load_model('{file}').")
     if not run.model.exists():
         raise RunNotFoundError(
             f"The run '{run.name}' has no model yet; it is {run.status()['status']}. "
             f"Finish it with: septet resume {run.name}"
         )
     return run.model
+
+
+def _require_task(run: RunFolder, remedy: str) -> None:
+    """InputError for a run of a plain Keras model, which only its program can build."""
+    if run.identity()["task"] == identity.TASK:
+        raise InputError(f"The run '{run.name}' is one of septet.fit. {remedy}")
 
 
 def reproduce(
@@ -292,6 +302,7 @@ def read_receipt(run: str) -> dict[str, Any]:
             raise InputError(f"'{run}' is not a receipt. Give a run, or a run's receipt.json.")
         return receipt
     original = RunFolder.find(runs_root(), run)
+    _require_task(original, "Start its program again with another run name, and compare.")
     receipt = read_object(original.receipt_path)
     if receipt is None:
         raise InputError(

@@ -1,18 +1,17 @@
-"""One of the seven models in Keras (KERAS_BACKEND as given), or in `septet.fit`.
+"""Some of the seven models in Keras (KERAS_BACKEND as given), or in `septet.fit`.
 
-    python seven_keras.py MODEL WAY EPOCHS
+    python seven_keras.py MODELS WAY EPOCHS
 
-WAY: fit, fit-32 (steps_per_execution=32) or septet.
+MODELS: names with commas between. WAY: fit, fit-32 (steps_per_execution=32) or septet.
 """
 
 import itertools
-import sys
 import time
 
 import seven_models as setting
 
 
-def main(name, way, epochs):
+def measure(name, way, epochs):
     if way == "septet":
         import septet
     import keras
@@ -36,8 +35,9 @@ def main(name, way, epochs):
     backend = keras.backend.backend()
     peer = "septet" if way == "septet" else f"keras-{backend}-{way}"
     version = septet.__version__ if way == "septet" else keras.__version__
-    setting.finish(peer, version, name, times[0] - begin, epoch_s, history.history["loss"][-1])
+    loss = history.history["loss"][-1]
+    return setting.result(peer, version, name, times[0] - begin, epoch_s, loss)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    setting.run(measure)

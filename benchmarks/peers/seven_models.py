@@ -5,6 +5,7 @@ the matrix products of one step: forward once, and twice that for the gradients.
 """
 
 import json
+import sys
 
 import numpy as np
 
@@ -55,13 +56,13 @@ def _mflop():
 MFLOP = _mflop()
 
 
-def finish(peer, version, model, first_s, epoch_s, loss):
-    """Print the result as the last line.
+def result(peer, version, model, first_s, epoch_s, loss):
+    """The result of one model.
 
     first_s: from the call of fit to the end of its first epoch, compilation included;
     epoch_s: seconds of each later epoch.
     """
-    result = {
+    return {
         "peer": peer,
         "version": version,
         "model": model,
@@ -71,7 +72,12 @@ def finish(peer, version, model, first_s, epoch_s, loss):
         "fastest_us_per_step": round(1e6 * min(epoch_s) / STEPS_PER_EPOCH, 1),
         "loss": round(float(loss), 4),
     }
-    print(json.dumps(result))
+
+
+def run(measure):
+    """Measure the models, way and epochs of the command line; a JSON list is the last line."""
+    names, way, epochs = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    print(json.dumps([measure(name, way, epochs) for name in names.split(",")]))
 
 
 def build(name):

@@ -1,11 +1,11 @@
-"""One of the seven models in a plain PyTorch loop with fused Adam.
+"""Some of the seven models in a plain PyTorch loop with fused Adam.
 
-    python seven_torch.py MODEL WAY EPOCHS
+    python seven_torch.py MODELS WAY EPOCHS
 
-WAY: eager or compile (`torch.compile` of forward, loss and backward).
+MODELS: names with commas between. WAY: eager or
+compile (`torch.compile` of forward, loss and backward).
 """
 
-import sys
 import time
 
 import seven_models as setting
@@ -112,7 +112,7 @@ def gan_stepper(compiled):
     return step
 
 
-def main(name, way, epochs):
+def measure(name, way, epochs):
     torch.manual_seed(0)
     inputs, targets = setting.make(name)
     inputs = torch.from_numpy(inputs)
@@ -129,8 +129,9 @@ def main(name, way, epochs):
         loss = float(total) / setting.STEPS_PER_EPOCH
         epoch_s.append(time.perf_counter() - begin)
         begin = time.perf_counter()
-    setting.finish(f"torch-{way}", torch.__version__, name, epoch_s[0], epoch_s[1:], loss)
+    peer, version = f"torch-{way}", torch.__version__
+    return setting.result(peer, version, name, epoch_s[0], epoch_s[1:], loss)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    setting.run(measure)

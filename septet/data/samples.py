@@ -5,10 +5,10 @@ into the user's cache by `septet.data.fetching`. Loads nothing heavy: `septet da
 is instant.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from septet.data.resources import cache_root
 from septet.errors import DataError
 
 EMBEDDED = Path(__file__).parent / "embedded"
@@ -112,9 +112,7 @@ class Sample:
 
 def data_cache() -> Path:
     """The user's folder for fetched data: `$SEPTET_CACHE/data` or `~/.cache/septet/data`."""
-    chosen = os.environ.get("SEPTET_CACHE")
-    base = Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "septet"
-    return base / "data"
+    return cache_root() / "data"
 
 
 BREAST_CANCER = Sample(

@@ -5,12 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from septet.data import resources
 from septet.errors import InputError
-
-
-def cache_root() -> Path:
-    """The user's cache folder for Septet: $SEPTET_CACHE, or ~/.cache/septet."""
-    return Path(os.environ.get("SEPTET_CACHE") or Path.home() / ".cache" / "septet")
 
 
 @functools.cache
@@ -33,7 +29,7 @@ def start() -> str:
         )
     # JAX makes this attribute at run time, unseen by type checkers.
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
-        folder = _owner_only(cache_root() / "xla")
+        folder = _owner_only(resources.cache_root() / "xla")
         if folder is not None:
             jax.config.update("jax_compilation_cache_dir", str(folder))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -52,6 +48,19 @@ def _owner_only(folder: Path) -> Path | None:
         return folder if folder.stat().st_uid == os.getuid() else None
     except OSError:
         return None
+
+
+def room_for_data() -> int:
+    """Bytes of a data set that may lie on the device as a whole.
+
+    Half of an accelerator's memory; on a CPU what `resources` says.
+    """
+    import jax
+
+    memory = jax.local_devices()[0].memory_stats() or {}
+    if jax.default_backend() != "cpu" and "bytes_limit" in memory:
+        return int(memory["bytes_limit"]) // 2
+    return resources.room_for_data()
 
 
 def describe() -> dict[str, Any]:

@@ -8,7 +8,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from septet.engine.feeds import ResidentFeed
+import numpy as np
+
+from septet.engine.feeds import Feed
 from septet.engine.program import Program, Step
 from septet.engine.schedules import Control
 from septet.engine.state import TrainState
@@ -63,7 +65,7 @@ class Loop:
     def __init__(
         self,
         step: Step,
-        feed: ResidentFeed,
+        feed: Feed,
         state: TrainState,
         *,
         platform: str,
@@ -73,14 +75,17 @@ class Loop:
         self.state = state
         self.feed = feed
         self.pace = Pace(chunk_s)
-        self._order: tuple[int, Any] = (-1, None)
         self._full = Program(step, feed.batch_size, platform)
         self._tail = Program(step, feed.tail_size, platform) if feed.tail_size else None
 
     def compile(self, control: Control) -> None:
         """Compile the program; the last, smaller batch's compiles while the first runs."""
-        order = self._epoch_order(0)
-        arguments = (self.state, self.feed.block, order, control)
+        import jax
+
+        block = self.feed.example()
+        length = len(jax.tree.leaves(block)[0])
+        order = jax.ShapeDtypeStruct((length,), np.int32)
+        arguments = (self.state, block, order, control)
         self._full.lower(*arguments)
         if self._tail is not None:
             self._tail.lower(*arguments)
@@ -105,36 +110,21 @@ class Loop:
         if index == 0:
             zeros = [jnp.zeros_like(value) for value in self.state.metrics]
             self.state = self.state._replace(metrics=zeros)
-        order = self._epoch_order(epoch)
         begin = time.monotonic()
         if index < self.feed.full_steps:
-            count = max(1, min(self.pace.count, limit, self.feed.full_steps - index))
-            result = self._full(self.state, self.feed.block, order, control, index, count)
+            view = self.feed.view(epoch, index)
+            count = max(1, min(self.pace.count, limit, view.steps))
+            program = self._full
         else:
-            count = 1
-            result = self._run_tail(order, control)
+            assert self._tail is not None
+            view, count, program = self.feed.tail(epoch), 1, self._tail
+        result = program(self.state, view.block, view.order, control, view.start, count)
         self.state, logs, bad = result
         logs = {name: float(value) for name, value in logs.items()}
         seconds = time.monotonic() - begin
         if index < self.feed.full_steps:
             self.pace.see(count, seconds)
         return Chunk(count, seconds, logs, int(bad) if int(bad) >= 0 else None)
-
-    def _run_tail(self, order: Any, control: Control) -> Any:
-        """The last, smaller batch: its rows moved to the front of an order of equal length."""
-        import jax.numpy as jnp
-
-        assert self._tail is not None
-        first = self.feed.full_steps * self.feed.batch_size
-        rows = jnp.concatenate([order[first:], order[:first]])
-        return self._tail(self.state, self.feed.block, rows, control, 0, 1)
-
-    def _epoch_order(self, epoch: int) -> Any:
-        import jax
-
-        if self._order[0] != epoch:
-            self._order = (epoch, jax.device_put(self.feed.order(epoch)))
-        return self._order[1]
 
 
 def all_finite(state: TrainState) -> bool:

@@ -3,8 +3,9 @@
 XLA's CPU convolutions are several times slower than matrix products, above all backwards.
 While a model is traced under `lowered()`, `jax.lax.conv_general_dilated` becomes patches
 and one matrix product, and pooling over windows that do not overlap becomes a reshape and
-a reduction; both are differentiated by JAX, so the backward pass is lowered too. Exact to
-float32 rounding. What does not fit goes to XLA unchanged. GPUs keep cuDNN.
+a reduction; both are differentiated by JAX, so the backward pass is lowered too. Scans are
+lowered by `recurrence.py`. Exact to float32 rounding. What does not fit goes to XLA unchanged.
+GPUs keep cuDNN.
 """
 
 import contextlib
@@ -15,25 +16,28 @@ import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from septet.engine.recurrence import scan_for
+
 MOST_SLICES = 16
 """Largest pooling window whose maximum is taken slice by slice."""
 
 
 @contextlib.contextmanager
 def lowered(platform: str) -> Iterator[None]:
-    """Trace convolutions and pooling in their lowered form on "cpu"; elsewhere do nothing."""
+    """Trace convolutions, pooling and scans in their lowered form on "cpu"; else do nothing."""
     if platform != "cpu":
         yield
         return
     from jax import lax
 
-    original = lax.conv_general_dilated, lax.reduce_window
+    original = lax.conv_general_dilated, lax.reduce_window, lax.scan
     lax.conv_general_dilated = _convolution_for(original[0])
     lax.reduce_window = _pooling_for(original[1])
+    lax.scan = scan_for(original[2])
     try:
         yield
     finally:
-        lax.conv_general_dilated, lax.reduce_window = original
+        lax.conv_general_dilated, lax.reduce_window, lax.scan = original
 
 
 def _convolution_for(original: Any) -> Any:

@@ -1,14 +1,22 @@
 """`fit` and `evaluate` for any Keras model: Keras' meaning, in compiled chunks."""
 
 import time
+from contextlib import ExitStack, closing
 from typing import Any
 
 from septet.engine import devices
 from septet.errors import InputError
-from septet.fitting import keras_inside
+from septet.fitting import identity, keras_inside
+from septet.fitting.keeper import Keeper, Position, kept
+from septet.fitting.ordered import OrderedSource
 from septet.fitting.passes import Hooks, Pass
-from septet.fitting.sources import ArraySource, IterableSource, open_source
+from septet.fitting.sources import Source, open_source
 from septet.fitting.talking import callback_list, note
+
+MOST_WAITING = 0.1
+"""Share of the time that a device may wait for data before it is said."""
+LONG_ENOUGH_S = 10.0
+"""A training so short says nothing about that."""
 
 
 def fit(
@@ -32,6 +40,7 @@ def fit(
     *,
     seed: int | None = None,
     minutes: float | None = None,
+    run: str | None = None,
 ) -> Any:
     """Train a compiled `keras.Model` as `model.fit` would, several times faster.
 
@@ -60,12 +69,17 @@ def fit(
             drawn from NumPy's generator just as Keras draws it.
         minutes: Stop training when so many minutes are over, less the time that the last
             validation took; `epochs` is then the most.
+        run: Keep the training in a run folder of this name, with checkpoints, log, model
+            and report. If it ends before its time, the same call continues it.
 
     Returns:
         keras.callbacks.History: What `model.fit` returns.
 
     Raises:
-        InputError: `minutes` or `seed` does not fit the model or the data.
+        InputError: `minutes`, `seed` or `run` does not fit the model or the data.
+        Interrupted: With `run`: it was stopped on request, and everything is saved.
+        NonFiniteError: With `run`: the loss is not finite; the last checkpoint is kept.
+        StorageError: With `run`: the disk is full or failing.
         ValueError: What Keras raises for the same mistake.
     """
     if minutes is not None and not minutes > 0:
@@ -73,7 +87,7 @@ def fit(
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     reason = keras_inside.why_not_compiled(model)
     if reason is not None:
-        for name, value in (("seed", seed), ("minutes", minutes)):
+        for name, value in (("seed", seed), ("minutes", minutes), ("run", run)):
             if value is not None:
                 raise InputError(f"{name}={value} needs the compiled loop, but {reason}.")
         note(f"{reason}, so Keras' own fit runs it: the same result, at Keras' speed.", verbose)
@@ -97,21 +111,67 @@ def fit(
         shuffle=shuffle,
         class_weight=class_weight,
         seed=seed,
+        verbose=verbose,
     )
-    _build(model, source)
-    callbacks = callback_list(
-        model, callbacks, verbose, epochs=epochs, steps=source.num_steps, with_history=True
-    )
-    validation = None
-    if validation_data is not None:
-        validation = Validation(
-            validation_data, validation_batch_size or batch_size, validation_steps, validation_freq
+    with ExitStack() as opened:
+        opened.callback(source.close)
+        _build(model, source)
+        callbacks = callback_list(
+            model, callbacks, verbose, epochs=epochs, steps=source.num_steps, with_history=True
         )
-    training = Training(model, source, callbacks, validation, platform, deadline)
-    if training.hooks.watchers:
-        names = ", ".join(dict.fromkeys(training.hooks.watchers))
-        note(f"{names} looks at every batch, so each step is a chunk of its own.", verbose)
-    return training.run(initial_epoch, epochs)
+        validation = None
+        if validation_data is not None:
+            validation = Validation(
+                validation_data,
+                validation_batch_size or batch_size,
+                validation_steps,
+                validation_freq,
+            )
+            opened.callback(validation.close)
+        training = Training(model, source, callbacks, validation, platform, deadline)
+        if training.hooks.watchers:
+            names = ", ".join(dict.fromkeys(training.hooks.watchers))
+            note(f"{names} looks at every batch, so each step is a chunk of its own.", verbose)
+        opened.callback(lambda: _say_if_data_were_slow(source, training, verbose))
+        if run is None:
+            return training.run(initial_epoch, epochs)
+        data = {"x": x, "y": y, "sample_weight": sample_weight, "validation": validation_data}
+        chosen = {
+            "batch_size": batch_size,
+            "shuffle": shuffle,
+            "class_weight": class_weight,
+            "initial_epoch": initial_epoch,
+            "steps_per_epoch": steps_per_epoch,
+            "validation_steps": validation_steps,
+            "validation_batch_size": validation_batch_size,
+            "validation_freq": validation_freq,
+        }
+        config = identity.settings(model, data, chosen, seed)
+        splits = _examples(source, validation_data)
+        return kept(training, run, config, splits, start=initial_epoch, epochs=epochs)
+
+
+def _say_if_data_were_slow(source: Source, training: "Training", verbose: Any) -> None:
+    """A note where the device waited for data rather than the other way round."""
+    if training.seconds > LONG_ENOUGH_S and source.waited_s > MOST_WAITING * training.seconds:
+        note(
+            f"The device waited {source.waited_s / training.seconds:.0%} of the time for data. A "
+            "faster disk, smaller types (uint8 in place of float32) or larger batches help.",
+            verbose,
+        )
+
+
+def _examples(source: Source, validation_data: Any) -> dict[str, int]:
+    """Examples of each split, where they can be counted."""
+    import keras
+
+    counts = {}
+    if isinstance(source, OrderedSource):
+        counts["train"] = source.num_examples
+    leaves = keras.tree.flatten(validation_data)
+    if "train" in counts and leaves and hasattr(leaves[0], "shape"):
+        counts["validation"] = int(leaves[0].shape[0])
+    return counts
 
 
 def evaluate(
@@ -148,23 +208,22 @@ def evaluate(
             x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict
         )
     platform = devices.start()
-    source = open_source(x, y, sample_weight, batch_size=batch_size, steps=steps)
-    _build(model, source)
-    callbacks = callback_list(model, callbacks, verbose, epochs=1, steps=source.num_steps)
-    logs = measure(model, source, callbacks, platform)
+    source = open_source(x, y, sample_weight, batch_size=batch_size, steps=steps, verbose=verbose)
+    with closing(source):
+        _build(model, source)
+        callbacks = callback_list(model, callbacks, verbose, epochs=1, steps=source.num_steps)
+        logs = measure(model, source, callbacks, platform)
     return logs if return_dict else keras_inside.flattened(model, logs)
 
 
-def measure(
-    model: Any, source: ArraySource | IterableSource, callbacks: Any, platform: str
-) -> dict[str, float]:
+def measure(model: Any, source: Source, callbacks: Any, platform: str) -> dict[str, float]:
     """Loss and metrics over one pass of `source`."""
     hooks = Hooks("test", callbacks, model.steps_per_execution)
     source.one_by_one = bool(hooks.watchers)
     model.stop_evaluating = False
     callbacks.on_test_begin()
     model.reset_metrics()
-    logs = Pass(model, "test", hooks, platform).run(source, 0, lambda: model.stop_evaluating)
+    logs = Pass(model, "test", hooks, platform).run(source, 0, lambda *_: model.stop_evaluating)
     results = keras_inside.plain(results_or(model, logs))
     callbacks.on_test_end(results)
     return results
@@ -197,7 +256,7 @@ class Validation:
         self.steps = steps
         self.frequency = frequency
         self.seconds = 0.0
-        self._source: ArraySource | IterableSource | None = None
+        self._source: Source | None = None
 
     def is_due(self, epoch: int) -> bool:
         """Whether to validate after `epoch` (from 0).
@@ -213,6 +272,11 @@ class Validation:
             "Expected `validation_freq` to be a list or int. "
             f"Received: validation_freq={self.frequency} of the type {type(self.frequency)}."
         )
+
+    def close(self) -> None:
+        """Free what prepares its blocks."""
+        if self._source is not None:
+            self._source.close()
 
     def run(self, model: Any, callbacks: Any, platform: str) -> dict[str, float]:
         """Loss and metrics, their names beginning with `val_`."""
@@ -248,7 +312,7 @@ class Training:
     def __init__(
         self,
         model: Any,
-        source: ArraySource | IterableSource,
+        source: Source,
         callbacks: Any,
         validation: Validation | None,
         platform: str,
@@ -264,33 +328,61 @@ class Training:
         self.hooks = Hooks("train", callbacks, model.steps_per_execution)
         source.one_by_one = bool(self.hooks.watchers)
         self._pass = Pass(model, "train", self.hooks, platform)
+        self.keeper: Keeper | None = None
+        self.seconds = 0.0
 
     def run(self, initial_epoch: int, epochs: int) -> Any:
         """Train from `initial_epoch` up to `epochs`; the history."""
         model, callbacks = self.model, self.callbacks
         model.stop_training = False
+        began = time.monotonic()
         logs: dict[str, Any] = {}
         callbacks.on_train_begin()
+        position = Position(keras_inside.first_epoch(model, initial_epoch), 0)
+        is_over = False
+        if self.keeper is not None:
+            self.hooks.halts = True
+            position = self.keeper.restore(position)
+            is_over = model.stop_training
         try:
-            for epoch in range(keras_inside.first_epoch(model, initial_epoch), epochs):
-                logs = self._epoch(epoch)
-                if model.stop_training or self._is_late():
-                    break
+            while position.epoch < epochs and not is_over:
+                logs = self._epoch(position)
+                position = Position(position.epoch + 1, 0)
+                is_over = model.stop_training or self._is_late()
         finally:
+            self.seconds = time.monotonic() - began
             if epochs > 0:
                 keras_inside.finalize(model)
         callbacks.on_train_end(logs=logs)
-        return model.history
+        if self.keeper is not None:
+            self.keeper.finish(position.epoch)
+        return history_of(model, callbacks)
 
-    def _epoch(self, epoch: int) -> dict[str, Any]:
-        model, callbacks = self.model, self.callbacks
-        model.reset_metrics()
+    def _epoch(self, position: Position) -> dict[str, Any]:
+        model, callbacks, keeper = self.model, self.callbacks, self.keeper
+        epoch, done = position
+        if done == 0:
+            model.reset_metrics()
         callbacks.on_epoch_begin(epoch)
-        logs = self._pass.run(self.source, epoch, lambda: model.stop_training or self._is_late())
+        logs: dict[str, Any] = {}
+        if keeper is not None:
+            keeper.begin_epoch(position)
+            logs = keeper.logs if done else {}
+
+        def is_over(place: int, logs: dict[str, Any]) -> bool:
+            if model.stop_training or self._is_late():
+                return True
+            if keeper is not None:
+                keeper.see(epoch, place, logs)
+            return False
+
+        logs = self._pass.run(self.source, epoch, is_over, done, logs)
         logs = dict(results_or(model, logs))
         if self.validation is not None and self.validation.is_due(epoch):
             logs.update(self.validation.run(model, callbacks, self.platform))
         callbacks.on_epoch_end(epoch, logs)
+        if keeper is not None:
+            keeper.end_epoch(epoch, logs)
         return logs
 
     def _is_late(self) -> bool:
@@ -301,7 +393,17 @@ class Training:
         return time.monotonic() + reserve >= self.deadline
 
 
-def _build(model: Any, source: ArraySource | IterableSource) -> None:
+def history_of(model: Any, callbacks: Any) -> Any:
+    """The model's history, also where no epoch was left to train."""
+    import keras
+
+    kept = [each for each in callbacks.callbacks if isinstance(each, keras.callbacks.History)]
+    if kept:
+        model.history = kept[-1]
+    return model.history
+
+
+def _build(model: Any, source: Source) -> None:
     """Make what variables are missing, drawing a batch only where Keras does; begin anew."""
     if not model.compiled:
         raise ValueError("You must call `compile()` before using the model.")

@@ -6,7 +6,7 @@ future Keras lacks a piece, `missing` says so and `septet.fit` hands over to Ker
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -124,6 +124,30 @@ def is_array_data(iterator: Any) -> bool:
     return isinstance(iterator.data_adapter, ArrayDataAdapter)
 
 
+def arrays_of(iterator: Any) -> Any:
+    """The arrays that an iterator over arrays slices: x, y and weights as Keras takes them."""
+    return getattr(iterator.data_adapter, "_inputs", None)
+
+
+def continues(iterator: Any) -> bool:
+    """Whether an epoch of `batches` begins where the last one stopped."""
+    from keras.src.trainers.data_adapters import GeneratorDataAdapter
+
+    is_generator = isinstance(iterator.data_adapter, GeneratorDataAdapter)
+    return bool(iterator.steps_per_epoch) or is_generator
+
+
+def fast_forward(iterator: Any, epochs: int) -> None:
+    """Have the next epoch of `batches` be the one after so many; reads what has to be read."""
+    for _ in range(epochs):
+        if continues(iterator):
+            for _ in iterator:
+                pass
+        else:
+            iterator.data_adapter.on_epoch_begin()
+            iterator.data_adapter.on_epoch_end()
+
+
 def is_unbuilt(model: Any) -> bool:
     """Whether Keras would look at a batch, and so draw an order, to build the model."""
     pieces = (getattr(model, "_compile_metrics", None), getattr(model, "_compile_loss", None))
@@ -193,6 +217,61 @@ def compiled_as(model: Any) -> Any:
     return getattr(model, "_compile_config", None)
 
 
+def compile_arguments(model: Any) -> dict[str, Any]:
+    """What `model.compile` was given."""
+    return dict(getattr(compiled_as(model), "config", {}))
+
+
+def layers(model: Any) -> list[Any]:
+    """The model and all layers in it, in order."""
+    return list(model._flatten_layers())
+
+
+def state_of(model: Any) -> TrainState:
+    """The whole state as the model's variables have it, once they are given what was lent."""
+    model.jax_state_sync()
+    return _as_state(model, Lent.GROUPS["train"])
+
+
+def put(model: Any, state: TrainState) -> None:
+    """Give the model's variables the values of a whole state."""
+    lent = Lent(model, "train")
+    lent.lend(state)
+    lent.end()
+
+
+def _as_state(model: Any, groups: tuple[str, ...]) -> TrainState:
+    """The values of the variables of some groups; the others are empty."""
+    values = model._get_jax_state(
+        **{f"{group}_variables": True for group in groups}, purge_model_variables=False
+    )
+    found = {group: list(each) for group, each in zip(groups, values, strict=True)}
+    return TrainState(
+        trainable=found["trainable"],
+        non_trainable=found["non_trainable"],
+        optimizer=found.get("optimizer", []),
+        metrics=found.get("metrics", []),
+        average=[],
+        step=np.int32(0),
+    )
+
+
+def settle_direction(callback: Any, functions: Collection[str]) -> None:
+    """Let a callback that had found out whether to minimize what it monitors do so now.
+
+    It does that once, at the end of its first epoch, and turns the sign of its `min_delta`
+    where it minimizes: done later than `min_delta` is restored, the sign would be wrong.
+
+    Args:
+        callback: Made anew.
+        functions: Attributes that were functions and the like when it was saved.
+    """
+    settle = getattr(callback, "_set_monitor_op", None)
+    had_settled = "monitor_op" in functions
+    if settle is not None and had_settled and getattr(callback, "monitor_op", None) is None:
+        settle()
+
+
 def is_default(hook: Any) -> bool:
     """Whether a callback's method is the one that does nothing."""
     return getattr(hook, "_is_default", False)
@@ -225,19 +304,9 @@ class Lent:
 
     def take(self) -> TrainState:
         """The values of the variables; groups that the step does not take are empty."""
-        values = self.model._get_jax_state(
-            **{f"{group}_variables": True for group in self.groups}, purge_model_variables=False
-        )
+        state = _as_state(self.model, self.groups)
         self.model._jax_state_synced = False
-        found = {group: list(each) for group, each in zip(self.groups, values, strict=True)}
-        return TrainState(
-            trainable=found["trainable"],
-            non_trainable=found["non_trainable"],
-            optimizer=found.get("optimizer", []),
-            metrics=found.get("metrics", []),
-            average=[],
-            step=np.int32(0),
-        )
+        return state
 
     def lend(self, state: TrainState) -> None:
         """Have callbacks find these values."""

@@ -1,5 +1,6 @@
 """`predict` for any Keras model: outputs of batch after batch, in compiled chunks."""
 
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ from septet.engine import devices
 from septet.engine.lowering import lowered
 from septet.engine.state import TrainState
 from septet.fitting import keras_inside
+from septet.fitting.blocks import Block, shape_of
 from septet.fitting.passes import Hooks, Programs, renewed, uninterrupted
-from septet.fitting.sources import Block, open_source, shape_of
+from septet.fitting.sources import open_source
 from septet.fitting.talking import callback_list, note
 
 CHUNK_BYTES = 64 << 20
@@ -44,14 +46,15 @@ def predict(
         note(f"{reason}, so Keras' own predict runs it.", verbose)
         return model.predict(x, batch_size, verbose, steps, callbacks)
     platform = devices.start()
-    source = open_source(x, batch_size=batch_size, steps=steps)
-    if not keras_inside.is_built(model):
-        keras_inside.build_forward(model, source.peek())
-    source.reset()
-    callbacks = callback_list(model, callbacks, verbose, epochs=1, steps=source.num_steps)
-    hooks = Hooks("predict", callbacks, model.steps_per_execution)
-    source.one_by_one = bool(hooks.watchers)
-    return Prediction(model, hooks, callbacks, platform).run(source)
+    source = open_source(x, batch_size=batch_size, steps=steps, verbose=verbose)
+    with closing(source):
+        if not keras_inside.is_built(model):
+            keras_inside.build_forward(model, source.peek())
+        source.reset()
+        callbacks = callback_list(model, callbacks, verbose, epochs=1, steps=source.num_steps)
+        hooks = Hooks("predict", callbacks, model.steps_per_execution)
+        source.one_by_one = bool(hooks.watchers)
+        return Prediction(model, hooks, callbacks, platform).run(source)
 
 
 class Prediction:

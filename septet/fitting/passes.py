@@ -14,7 +14,8 @@ from septet.engine.program import Program, Step
 from septet.engine.schedules import Control
 from septet.engine.state import TrainState
 from septet.fitting import keras_inside
-from septet.fitting.sources import ArraySource, Block, IterableSource, shape_of
+from septet.fitting.blocks import Block, shape_of
+from septet.fitting.sources import Source
 
 NO_CONTROL = Control(np.int32(0), np.float32(0), np.int32(1), np.float32(1))
 """The learning rate is the optimizer's own business here."""
@@ -198,17 +199,31 @@ class Pass:
         self._looked_up: tuple[Block, Program | None] | None = None
 
     def run(
-        self, source: ArraySource | IterableSource, epoch: int, is_over: Callable[[], bool]
+        self,
+        source: Source,
+        epoch: int,
+        is_over: Callable[[int, dict[str, Any]], bool],
+        done: int = 0,
+        logs: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """One epoch; the logs of its last step. `is_over` is asked after each chunk."""
+        """One epoch; the logs of its last step.
+
+        Args:
+            source: Where batches come from.
+            epoch: Which, from 0.
+            is_over: Asked after each chunk, with the steps of the epoch done so far and
+                the logs of the last.
+            done: Steps of it that are done already.
+            logs: Those of the last of these.
+        """
         lent = keras_inside.Lent(self.model, self.kind)
-        logs: dict[str, Any] = {}
+        logs = logs or {}
         try:
-            for block in source.epoch(epoch):
-                index = 0
+            for block in source.epoch(epoch, done):
+                index = max(0, done - block.first_step)
                 while index < block.steps:
                     index, logs = self._chunk(lent, block, index)
-                    if is_over():
+                    if is_over(block.first_step + index, logs):
                         self.hooks.close(logs)
                         return logs
             self.hooks.close(logs)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from septet.data.dataset import Dataset
+from septet.data.dataset import Dataset
 
 FORMAT = 1
 GIT_TIMEOUT_S = 3.0
@@ -100,15 +100,18 @@ def _add_text(update: Update, text: str) -> None:
 def _add_array(update: Update, array: "np.ndarray") -> None:
     import numpy as np
 
+    from septet.data.array_files import parts
+
     array = np.asarray(array)
     if array.dtype.kind in "OUST":
         _add_text(update, f"objects{list(array.shape)}")
         for value in array.ravel().tolist():
             _add_value(update, value)
         return
-    little = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
     _add_text(update, f"{array.dtype.name}{list(array.shape)}")
-    update(np.ascontiguousarray(little).reshape(-1).view(np.uint8))
+    for part in parts(array):
+        little = part.astype(part.dtype.newbyteorder("<"), order="C", copy=False)
+        update(np.ascontiguousarray(little).reshape(-1).view(np.uint8))
 
 
 def _add_value(update: Update, value: Any) -> None:

@@ -1,6 +1,7 @@
 """A run from start to end, begun or resumed: lock, read, train, finish."""
 
 import time
+from contextlib import closing
 from typing import Any
 
 from septet.config import RunConfig, validate
@@ -48,16 +49,18 @@ def run_to_the_end(
             material = material or read(run_config(run))
             _keep_account(run, material)
             observer.account(material.dataset.account.to_json())
-            training = Training(open_session(material), run, observer, started=started)
-            training.train(stop)
-            return finish(training, observer)
+            session = open_session(material, note=observer.note)
+            with closing(session.feed):
+                training = Training(session, run, observer, started=started)
+                training.train(stop)
+                return finish(training, observer)
         except KeyboardInterrupt as error:
-            _note_end(run, "interrupted", None)
+            note_end(run, "interrupted", None)
             if isinstance(error, Interrupted):
                 raise
             raise Interrupted(f"septet resume {run.name}") from None
         except SeptetError as error:
-            _note_end(run, "failed", str(error))
+            note_end(run, "failed", str(error))
             raise
         finally:
             observer.closed()
@@ -94,7 +97,7 @@ def _keep_account(run: RunFolder, material: Material) -> None:
         )
 
 
-def _note_end(run: RunFolder, status: Any, error: str | None) -> None:
+def note_end(run: RunFolder, status: Any, error: str | None) -> None:
     """Record how the run stands; a full disk must not hide the reason it stopped."""
     try:
         run.set_status(status, error=error)

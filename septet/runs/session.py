@@ -5,6 +5,7 @@ builds the same thing again.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from septet import registry
 from septet.config import RunConfig, TrainingOptions, validate
 from septet.data.dataset import Dataset, Split
 from septet.engine import devices
-from septet.engine.feeds import ResidentFeed
+from septet.engine.feeds import Feed, feed_of
 from septet.engine.losses import LOSSES
 from septet.engine.predict import Predictor
 from septet.engine.program import keras_step
@@ -120,7 +121,7 @@ class Session:
     platform: str
     architecture: tuple[str, dict[str, Any]]
     model: Any
-    feed: ResidentFeed
+    feed: Feed
     step: Any
     state: TrainState
     predictor: Predictor
@@ -139,8 +140,11 @@ class Session:
         return self.material.dataset.splits[name]
 
 
-def open_session(material: Material) -> Session:
-    """Build the network, compile its step's ingredients and put the data on the device."""
+def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
+    """Build the network, compile its step's ingredients and put the data on the device.
+
+    Data that do not fit there are streamed; `note` is told when something happens to that.
+    """
     platform = devices.start()
     task, config = material.task, material.config
     options = validate(task.model_options, config.model, "model")
@@ -158,8 +162,8 @@ def open_session(material: Material) -> Session:
     arrays: tuple[Any, ...] = (inputs, targets)
     if training.class_weights == "balanced":
         arrays = (*arrays, _balanced_weights(targets, config))
-    feed = ResidentFeed.of(arrays, batch_size=training.batch_size, seed=config.seed)
-    create_metrics(model, feed.block)
+    feed = feed_of(arrays, batch_size=training.batch_size, seed=config.seed, note=note)
+    create_metrics(model, feed.example())
     step = keras_step(
         model,
         learning_rate=training.learning_rate,

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from septet.data.account import Account, Rejection
+from septet.data.resources import free_memory
 from septet.errors import DataError
-from septet.vision.gathering import Gathered, digest_of, free_memory
+from septet.vision.gathering import Gathered, digest_of
 
 PAIRS = (
     ("x_train", "y_train", "train"),

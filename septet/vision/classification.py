@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from septet.data.array_files import parts
 from septet.data.dataset import Dataset, Split
 from septet.errors import ConfigError, DataError
 from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
@@ -182,11 +183,11 @@ def channel_scales(pictures: np.ndarray) -> tuple[list[float], list[float]]:
     """
     values = np.arange(256, dtype=np.float64)
     means, deviations = [], []
-    for channel in range(pictures.shape[-1]):
-        counts = np.zeros(256, np.int64)
-        for start in range(0, len(pictures), 4096):  # bincount needs 8 bytes a value
-            part = pictures[start : start + 4096, ..., channel]
-            counts += np.bincount(part.ravel(), minlength=256)
+    counted = np.zeros((pictures.shape[-1], 256), np.int64)
+    for part in parts(pictures):
+        for channel, counts in enumerate(counted):
+            counts += np.bincount(part[..., channel].ravel(), minlength=256)
+    for counts in counted:
         total = max(int(counts.sum()), 1)
         mean = float(counts @ values / total)
         means.append(mean)

@@ -1,32 +1,24 @@
 """Pictures from files, decoded by restartable worker processes.
 
-A worker that crashes, is killed or takes too long costs one picture. Knows how to run
-workers; `septet/vision/worker.py` knows how to decode.
+A worker that crashes, is killed or takes too long costs one picture. `septet/data/workers.py`
+knows how to run a process, `septet/vision/worker.py` how to decode.
 """
 
 import atexit
 import functools
-import json
 import os
-import select
-import subprocess
-import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from septet.errors import RunError
-from septet.vision.worker import HEADER
+from septet.data.workers import Worker, WorkerGone, command_of
 
 SECONDS_A_PICTURE = 30.0
-SECONDS_TO_START = 120.0
 BATCH = 32
 MAX_WORKERS = 8
 
@@ -71,109 +63,6 @@ TOO_SLOW = Undecodable(
 )
 
 
-class WorkerGone(Exception):
-    """The worker ended, or (`args[0]`) did not answer in time."""
-
-
-class Worker:
-    """One worker process and its pipes."""
-
-    def __init__(self, command: Sequence[str]):
-        """Start the process and wait until it is ready.
-
-        Raises:
-            RunError: It does not start.
-        """
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-            bufsize=0,
-        )
-        self.buffer = bytearray()
-        try:
-            self.receive(SECONDS_TO_START)
-        except WorkerGone:
-            self.close()
-            raise RunError(
-                "The picture decoder does not start (exit code "
-                f"{self.process.returncode}). Check that Pillow is installed and that there "
-                "is free memory: python -c 'from PIL import Image'"
-            ) from None
-
-    def send(self, header: dict[str, Any]) -> None:
-        """Send a request."""
-        text = json.dumps(header).encode()
-        message = memoryview(HEADER.pack(len(text), 0) + text)
-        assert self.process.stdin is not None
-        try:
-            while message:
-                message = message[self.process.stdin.write(message) or 0 :]
-        except OSError:
-            raise WorkerGone(False) from None
-
-    def receive(self, seconds: float) -> tuple[dict[str, Any], bytes]:
-        """The next answer, within `seconds`.
-
-        Raises:
-            WorkerGone: The process ended or did not answer in time.
-        """
-        deadline = time.monotonic() + seconds
-        text_size, payload_size = HEADER.unpack(self._take(HEADER.size, deadline))
-        header = json.loads(self._take(text_size, deadline))
-        return header, self._take(payload_size, deadline)
-
-    def _take(self, size: int, deadline: float) -> bytes:
-        assert self.process.stdout is not None
-        pipe = self.process.stdout.fileno()
-        while len(self.buffer) < size:
-            left = deadline - time.monotonic()
-            if left <= 0 or not _is_readable(pipe, left):
-                raise WorkerGone(True)
-            part = os.read(pipe, 1 << 20)
-            if not part:
-                raise WorkerGone(False)
-            self.buffer += part
-        taken = bytes(self.buffer[:size])
-        del self.buffer[:size]
-        return taken
-
-    def close(self) -> None:
-        """End the process at once."""
-        self.process.kill()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-        self.process.wait()
-
-
-def _is_readable(pipe: int, seconds: float) -> bool:
-    if hasattr(select, "poll"):
-        poll = select.poll()  # select.select fails for descriptors above 1,023
-        poll.register(pipe, select.POLLIN)
-        return bool(poll.poll(max(1, int(seconds * 1000))))
-    return bool(select.select([pipe], [], [], seconds)[0])
-
-
-def _environment() -> dict[str, str]:
-    """The worker finds this very package and starts few threads."""
-    root = str(Path(__file__).resolve().parents[2])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-
-
-def worker_command() -> list[str]:
-    """Starts a worker; -P keeps the current folder off its path."""
-    return [sys.executable, "-P", "-W", "ignore", "-m", "septet.vision.worker"]
-
-
 class DecoderPool:
     """Some workers, started when needed and kept for the next call."""
 
@@ -191,7 +80,7 @@ class DecoderPool:
             workers: How many; by default one a core, at most eight.
             seconds: Most that one picture may take.
         """
-        self.command = list(command or worker_command())
+        self.command = list(command or command_of("septet.vision.worker"))
         self.size = workers or max(1, min(os.cpu_count() or 1, MAX_WORKERS))
         self.seconds = seconds
         self.idle: list[Worker] = []
@@ -261,7 +150,12 @@ class DecoderPool:
                 if worker.process.poll() is None:
                     return worker
                 worker.close()
-        return Worker(self.command)
+        return Worker(
+            self.command,
+            purpose="picture decoder",
+            remedy="Check that Pillow is installed and that there is free memory: "
+            "python -c 'from PIL import Image'",
+        )
 
     def close(self) -> None:
         """End all idle workers."""

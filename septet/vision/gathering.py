@@ -1,14 +1,13 @@
 """Decoded pictures with what is known of each, and their stacking into one array."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from septet.data.account import Account
-from septet.errors import DataError
+from septet.data.scratch import ArrayList, new_array
 from septet.vision.pixels import drop_needless_colour, resize
 
 SMALLEST_OWN_SIZE, LARGEST_OWN_SIZE = 4, 64
@@ -30,7 +29,7 @@ class Gathered:
         class_order: Order of the classes where the set gives one.
     """
 
-    pixels: list[np.ndarray] = field(default_factory=list)
+    pixels: ArrayList = field(default_factory=ArrayList)
     labels: list[str] = field(default_factory=list)
     splits: list[str | None] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
@@ -68,18 +67,6 @@ def digest_of(pixels: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def free_memory() -> int | None:
-    """Bytes of memory that can be had now, or None where the system does not say."""
-    try:
-        with open("/proc/meminfo") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError, AttributeError):
-        return None
-
-
 def common_size(gathered: Gathered, size: int | None, account: Account) -> tuple[int, int]:
     """Height and width that all pictures get, said in a note where it was chosen."""
     if size is not None:
@@ -98,22 +85,19 @@ def common_size(gathered: Gathered, size: int | None, account: Account) -> tuple
     return LARGEST_OWN_SIZE, LARGEST_OWN_SIZE
 
 
-def stack(pictures: Sequence[np.ndarray], height: int, width: int, channels: int) -> np.ndarray:
-    """Pictures as one array, uint8 [N, height, width, channels].
+def stack(
+    pictures: ArrayList, rows: Sequence[int] | np.ndarray, height: int, width: int, channels: int
+) -> np.ndarray:
+    """Some of the pictures as one array, uint8 [N, height, width, channels].
+
+    In a file of the cache where they do not fit into memory.
 
     Raises:
-        DataError: It does not fit into memory.
+        StorageError: They do not fit on the disk either.
     """
-    size = len(pictures) * height * width * channels
-    free = free_memory()
-    if free is not None and size > free:
-        raise DataError(
-            f"{len(pictures)} pictures of {height}x{width}x{channels} take {size / 2**20:.0f} MiB "
-            f"and {free / 2**20:.0f} MiB are free. Choose a smaller data.size or a data.limit."
-        )
-    stacked = np.empty((len(pictures), height, width, channels), np.uint8)
-    for row, pixels in enumerate(pictures):
-        stacked[row] = fit(pixels, height, width, channels)
+    stacked = new_array((len(rows), height, width, channels), np.uint8)
+    for place, row in enumerate(rows):
+        stacked[place] = fit(pictures[row], height, width, channels)
     return stacked
 
 

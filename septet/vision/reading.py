@@ -1,6 +1,7 @@
 """From a folder, list or archive of pictures to checked splits of examples."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from septet.vision.gathering import LARGEST_OWN_SIZE, Gathered, common_size, sta
 from septet.vision.options import ImageDataOptions
 from septet.vision.sources import FolderReader, Found, read_list, shown
 
+DECODED_AT_ONCE = 4096
+NO_PIXELS = np.empty((0, 0), np.uint8)
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -39,7 +42,7 @@ def read_dataset(source: Path, options: ImageDataOptions, seed: int) -> Dataset:
     channels = options.channels or _channels(gathered)
     splits = {
         name: Split(
-            {"pictures": stack([gathered.pixels[row] for row in chosen], height, width, channels)},
+            {"pictures": stack(gathered.pixels, chosen, height, width, channels)},
             np.array([gathered.labels[row] for row in chosen], dtype=object),
             [gathered.places[row] for row in chosen],
         )
@@ -81,25 +84,27 @@ def gather(source: Path, options: ImageDataOptions, account: Account) -> Gathere
 
 def _decode(found: Found, size: int | None, account: Account) -> Gathered:
     side = size or LARGEST_OWN_SIZE
-    paths = [example.path for example in found.examples]
-    results = shared_pool().decode(paths, (side, side), exact=size is not None)
     gathered, examples, pictures = Gathered(), [], []
-    for example, result in zip(found.examples, results, strict=True):
-        if not isinstance(result, Picture):
-            place = (example.file, example.line, result.reason, result.remedy)
-            account.rejections.append(Rejection(result.code, *place))
-            continue
-        examples.append(example)
-        pictures.append(result)
-        gathered.add(
-            result.pixels,
-            example.label,
-            example.split,
-            example.place,
-            result.digest,
-            result.original,
-        )
-        gathered.blanks.append(result.blank)
+    for begin in range(0, len(found.examples), DECODED_AT_ONCE):
+        part = found.examples[begin : begin + DECODED_AT_ONCE]
+        paths = [example.path for example in part]
+        results = shared_pool().decode(paths, (side, side), exact=size is not None)
+        for example, result in zip(part, results, strict=True):
+            if not isinstance(result, Picture):
+                place = (example.file, example.line, result.reason, result.remedy)
+                account.rejections.append(Rejection(result.code, *place))
+                continue
+            gathered.add(
+                result.pixels,
+                example.label,
+                example.split,
+                example.place,
+                result.digest,
+                result.original,
+            )
+            gathered.blanks.append(result.blank)
+            examples.append(example)
+            pictures.append(replace(result, pixels=NO_PIXELS))
     checks.check_files(examples, pictures, account)
     checks.check_folders(found.folders, examples, account)
     return gathered

@@ -7,13 +7,12 @@ answers are a length-prefixed JSON header and raw bytes; nothing is pickled.
 
 import errno
 import io
-import json
 import os
 import stat
-import struct
 import sys
-from typing import Any, BinaryIO
+from typing import Any
 
+from septet.data.messages import receive, send
 from septet.vision.pixels import (
     MAX_PIXELS,
     Unusable,
@@ -43,7 +42,6 @@ EXTENSIONS = {
 }
 MAX_FILE_BYTES = 256 * 2**20
 MAX_ADDRESS_SPACE = 4 * 2**30
-HEADER = struct.Struct(">II")
 
 
 def main() -> None:
@@ -60,22 +58,6 @@ def main() -> None:
         for path in request["paths"]:
             header, pixels = _answer(path, request["box"])
             send(answers, header, pixels)
-
-
-def send(stream: BinaryIO, header: dict[str, Any], payload: bytes = b"") -> None:
-    """Write one message."""
-    text = json.dumps(header).encode()
-    stream.write(HEADER.pack(len(text), len(payload)) + text + payload)
-    stream.flush()
-
-
-def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
-    """Read one message, or None when the other side is gone."""
-    prefix = stream.read(HEADER.size)
-    if len(prefix) < HEADER.size:
-        return None
-    text_size, payload_size = HEADER.unpack(prefix)
-    return json.loads(stream.read(text_size)), stream.read(payload_size)
 
 
 def _limit_resources() -> None:

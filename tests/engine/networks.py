@@ -52,14 +52,20 @@ def compiled(model: keras.Model, inputs: dict[str, np.ndarray], labels: np.ndarr
     return model
 
 
-def make_loop(build: Any = dense, *, average_decay: float | None = 0.9, **step: Any) -> Loop:
+def make_loop(
+    build: Any = dense,
+    *,
+    average_decay: float | None = 0.9,
+    feed: Any = None,
+    **step: Any,
+) -> Loop:
     """A loop over a small network, compiled, its plan ten epochs of one-cycle."""
     devices.start()
     keras.utils.set_random_seed(0)
     model = build()
     inputs, labels = make_arrays(model.inputs[0].shape[1:])
     compiled(model, inputs, labels)
-    feed = ResidentFeed.of((inputs, labels), batch_size=BATCH_SIZE, seed=3)
+    feed = (feed or ResidentFeed.of)((inputs, labels), batch_size=BATCH_SIZE, seed=3)
     pure = keras_step(
         model,
         learning_rate=1e-2,

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from septet.data import scratch
 from septet.errors import DataError
+from septet.runs.receipt import hash_dataset
+from septet.vision import reading
+from septet.vision.classification import ImageClassification
 from septet.vision.options import ImageDataOptions
 from septet.vision.reading import read_dataset
 from tests.vision.making import make_classes, noise
@@ -279,3 +283,17 @@ def test_ten_thousand_pictures_are_read_within_a_minute(tmp_path):
     account = read(tmp_path).account
     assert time.monotonic() - start <= 60
     assert account.used == 10_000
+
+
+def test_pictures_that_do_not_fit_into_memory_lie_in_files_and_are_the_same(tmp_path, monkeypatch):
+    folder = make_classes(tmp_path / "pictures")
+    expected = read_dataset(folder, ImageDataOptions(), 0)
+    monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(scratch, "room_for_data", lambda: 2000)
+    monkeypatch.setattr(reading, "DECODED_AT_ONCE", 5)
+    found = read_dataset(folder, ImageDataOptions(), 0)
+    assert isinstance(found.splits["train"].examples["pictures"], np.memmap)
+    assert hash_dataset(found) == hash_dataset(expected)
+    assert found.account.to_json() == expected.account.to_json()
+    task = ImageClassification()
+    assert task.prepare(found, ImageDataOptions()) == task.prepare(expected, ImageDataOptions())

@@ -1,0 +1,220 @@
+"""Arrays whose rows are used in an order drawn for each epoch: on the device whole, or streamed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from septet.data.array_files import parts
+from septet.data.streams import Stream
+from septet.engine.feeds import BLOCK_BYTES, Blocks, block_steps
+from septet.engine.order import epoch_order
+from septet.fitting import keras_inside
+from septet.fitting.blocks import Block
+from septet.fitting.talking import note
+
+
+class OrderedSource:
+    """Arrays that are used in an order drawn for each epoch."""
+
+    def __init__(self, whole: Any, indices: Any, *, seed: int | None = None):
+        """Take the whole arrays and Keras' iterator over their row numbers.
+
+        Args:
+            whole: Pytree of host arrays with the same first axis.
+            indices: `keras_inside.batches` over the row numbers.
+            seed: Order the epochs by (seed, epoch) in place of Keras' draws.
+        """
+        import jax
+
+        self.one_by_one = False  # a chunk may be as short as it likes without that
+        self.num_examples = len(jax.tree.leaves(whole)[0])
+        self._whole = whole
+        self._indices = indices
+        self._seed = seed
+
+    @property
+    def num_steps(self) -> int | None:
+        """Steps of an epoch, where known."""
+        return self._indices.num_batches
+
+    def peek(self) -> Any:
+        """A batch like the first, drawn as Keras draws one to build a model."""
+        import jax
+
+        _, _, (rows, *_) = next(iter(self._indices))
+        return jax.tree.map(lambda array: array[: len(rows)], self._whole)
+
+    def reset(self) -> None:
+        """Begin anew, as Keras does before the first epoch."""
+        self._indices.reset()
+
+    @property
+    def continues(self) -> bool:
+        """Whether an epoch begins where the last one stopped; see `fast_forward`."""
+        return keras_inside.continues(self._indices)
+
+    def fast_forward(self, epochs: int) -> None:
+        """Leave out so many epochs."""
+        keras_inside.fast_forward(self._indices, epochs)
+
+    def non_finite_rows(self) -> int:
+        """How many examples have a value that is no finite number."""
+        import jax
+
+        bad = np.zeros(self.num_examples, bool)
+        for leaf in map(np.asarray, jax.tree.leaves(self._whole)):
+            if leaf.dtype.kind in "fc":
+                begin = 0
+                for part in parts(leaf):
+                    wrong = ~np.isfinite(part).all(axis=tuple(range(1, part.ndim)))
+                    bad[begin : begin + len(part)] |= wrong
+                    begin += len(part)
+        return int(bad.sum())
+
+    def epoch(self, number: int, done: int = 0) -> Iterator[Block]:
+        """The blocks of an epoch in its order: whole batches, then the smaller last one.
+
+        Args:
+            number: The epoch.
+            done: Steps of it that nobody needs any more.
+        """
+        raise NotImplementedError
+
+    @property
+    def waited_s(self) -> float:
+        """Time that the device waited for data."""
+        return 0.0
+
+    def close(self) -> None:
+        """Free what prepares blocks."""
+
+    def _runs(self, number: int) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """Draw the order of an epoch: (first step, rows of each step) of steps of one size."""
+        batches = [np.asarray(batch[0], np.int32) for _, _, batch in self._indices]
+        if self._seed is not None and batches:
+            order = epoch_order(self.num_examples, self._seed, number)
+            ends = np.cumsum([len(batch) for batch in batches])
+            batches = np.split(order[: ends[-1]], ends[:-1])
+        first = 0
+        while first < len(batches):
+            size = len(batches[first])
+            last = first
+            while last < len(batches) and len(batches[last]) == size:
+                last += 1
+            yield first, batches[first:last]
+            first = last
+
+
+class ArraySource(OrderedSource):
+    """Arrays in memory: put on the device once, gathered there in the order of each epoch."""
+
+    def __init__(self, whole: Any, indices: Any, *, seed: int | None = None):
+        """See `OrderedSource`."""
+        super().__init__(whole, indices, seed=seed)
+        self._arrays: Any = None
+
+    def epoch(self, number: int, done: int = 0) -> Iterator[Block]:
+        """See `OrderedSource`."""
+        import jax
+
+        del done  # all is there
+        if self._arrays is None:
+            # Copied first: on a CPU the device's memory may be the user's array itself, in
+            # spite of device_put(may_alias=False).
+            self._arrays = jax.device_put(jax.tree.map(_own, self._whole))
+            self._whole = self._arrays
+        for first, batches in self._runs(number):
+            yield self._block(batches, first)
+
+    def _block(self, batches: list[np.ndarray], first: int) -> Block:
+        import jax
+
+        rows = np.concatenate(batches)
+        # One length for whole batches, the last one and any number of steps.
+        order = np.zeros(self.num_examples, np.int32)
+        order[: len(rows)] = rows
+        return Block(self._arrays, jax.device_put(order), len(batches[0]), len(batches), first)
+
+
+class StreamedSource(OrderedSource):
+    """Arrays that do not fit on the device: blocks of an epoch's batches, read ahead.
+
+    Args:
+        whole: Pytree of arrays in memory or, to be read by worker processes, `np.memmap`s.
+        kinds: Types of the leaves as Keras gives them to a model.
+        indices: See `OrderedSource`.
+        seed: The same.
+        batch_size: Examples of a whole batch.
+        verbose: Whether to say when a worker dies.
+    """
+
+    def __init__(
+        self,
+        whole: Any,
+        kinds: list[np.dtype],
+        indices: Any,
+        *,
+        seed: int | None,
+        batch_size: int,
+        verbose: Any = 1,
+    ):
+        """See the class."""
+        import jax
+
+        super().__init__(whole, indices, seed=seed)
+        leaves, self._structure = jax.tree.flatten(whole)
+        self._kinds = kinds
+        self.batch_size = min(batch_size, self.num_examples)
+        full_steps = self.num_examples // self.batch_size
+        self.block_steps = block_steps(leaves, self.batch_size, full_steps, BLOCK_BYTES)
+        self.stream = Stream(
+            leaves,
+            kinds,
+            block_rows=self.block_steps * self.batch_size,
+            note=lambda text: note(text, verbose),
+        )
+
+    def peek(self) -> Any:
+        """See `OrderedSource`; with the types that Keras gives a model."""
+        import jax
+
+        leaves, kinds = jax.tree.leaves(super().peek()), self._kinds
+        cast = [np.array(leaf, kind) for leaf, kind in zip(leaves, kinds, strict=True)]
+        return jax.tree.unflatten(self._structure, cast)
+
+    def epoch(self, number: int, done: int = 0) -> Iterator[Block]:
+        """See `OrderedSource`."""
+        import jax
+
+        planned = [
+            (first + begin, batches[begin : begin + self.block_steps])
+            for first, batches in self._runs(number)
+            for begin in range(0, len(batches), self.block_steps)
+            if first + begin + len(batches[begin : begin + self.block_steps]) > done
+        ]
+        blocks = Blocks(self.stream)
+        blocks.plan(np.concatenate(batches) for _, batches in planned)
+        straight = jax.device_put(np.arange(self.stream.layout.rows, dtype=np.int32))
+        try:
+            for first, batches in planned:
+                leaves = blocks.next()
+                assert leaves is not None  # as many as were planned
+                arrays = jax.tree.unflatten(self._structure, leaves)
+                yield Block(arrays, straight, len(batches[0]), len(batches), first)
+        finally:
+            blocks.plan(iter(()))
+
+    @property
+    def waited_s(self) -> float:
+        """Time that the device waited for data."""
+        return self.stream.waited_s
+
+    def close(self) -> None:
+        """End workers and threads."""
+        self.stream.close()
+
+
+def _own(array: Any) -> Any:
+    """The array, or a copy of what somebody else may write into."""
+    return np.array(array) if isinstance(array, np.ndarray) else array
