@@ -62,9 +62,9 @@ def sweep(drivers: list[Driver], arguments: argparse.Namespace) -> dict[str, Any
     chance = random.Random(arguments.seed)
     kills, disk, damages = Counter(), Counter(), Counter()
     for place, driver in enumerate(drivers):
-        expected, operations = driver.whole
+        expected, operations, seconds = driver.whole
         say(f"{driver.job.task}: the uninterrupted run makes {operations} operations")
-        trial = Trial(driver, expected, operations, arguments.part)
+        trial = Trial(driver, expected, operations, seconds, arguments.part)
         trial.run(trial.kill, share(arguments.points, len(drivers), place), chance, kills)
         trial.run(trial.starve, share(arguments.disk_points, len(drivers), place), chance, disk)
         number, parts = arguments.part
@@ -90,7 +90,7 @@ def share(total: int, parts: int, place: int) -> int:
 
 @dataclass(frozen=True)
 class Trial:
-    """One job, what it ends with when nothing happens, and how many operations that takes.
+    """One job, what it ends with when nothing happens, and the operations and seconds it takes.
 
     Of all points it does every n-th: `part` is (which, n).
     """
@@ -98,6 +98,7 @@ class Trial:
     driver: Driver
     expected: dict[str, str]
     operations: int
+    seconds: float
     part: tuple[int, int]
 
     def run(
@@ -119,7 +120,7 @@ class Trial:
         """One kill point, resumed and compared."""
         driver, name = self.driver, f"kill-{number}"
         if chance.random() < RANDOM_TIMES:
-            delay_s = chance.uniform(0.1, 6.0)
+            delay_s = chance.uniform(0.0, self.seconds)
             where = f"after {delay_s:.1f} s"
             code, found = self.kill_at_time(name, delay_s)
             good = found == self.expected  # it may have ended before; the tally says so

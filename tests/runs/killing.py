@@ -9,12 +9,18 @@ import json
 import multiprocessing
 import os
 import sys
+import threading
+import time
 from dataclasses import dataclass
 from functools import cached_property
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+# Starting a process also asks how the others are, and two threads that ask at once get one answer.
+ASKING = threading.Lock()
 
 # By steps and never by time, so that every run of a job makes the same operations.
 CHECKPOINTS = ["training.checkpoint_every_steps=3", "training.checkpoint_every_s=100000"]
@@ -110,21 +116,25 @@ class Driver:
         log = runs / "output.txt"
         values = {"SEPTET_RUNS": str(runs), **environment}
         process = self.context.Process(target=command, args=(arguments, values, str(log)))
-        process.start()
-        process.join(kill_after_s)
-        if process.is_alive():
+        with ASKING:
+            process.start()
+        if not wait([process.sentinel], kill_after_s):
             process.kill()
+            wait([process.sentinel])
+        with ASKING:
             process.join()
         assert process.exitcode is not None
         return process.exitcode, log.read_text() if log.exists() else ""
 
     @cached_property
-    def whole(self) -> tuple[dict[str, str], int]:
-        """What the uninterrupted run ends with, and how many operations it makes; run once."""
+    def whole(self) -> tuple[dict[str, str], int, float]:
+        """The uninterrupted run, made once: what it ends with, its operations, its seconds."""
         runs, operations = self.folder / "whole", self.folder / "operations.log"
+        begin = time.monotonic()
         code, output = self.start(runs, self.job.train(), SEPTET_FAULT_LOG=str(operations))
         assert code == 0, output
-        return outcome(runs / "job"), len(operations.read_text().splitlines())
+        seconds = time.monotonic() - begin
+        return outcome(runs / "job"), len(operations.read_text().splitlines()), seconds
 
     def point(self, name: str, fault: str) -> tuple[int, str, dict[str, str]]:
         """Train under `fault`, continue without it: (exit code, output, what it ended with)."""

@@ -21,7 +21,7 @@ def drivers(tmp_path_factory):
 @pytest.mark.parametrize("task", KILLS)
 def test_run_killed_at_any_operation_resumes_to_the_same_end(drivers, task):
     driver = drivers[task]
-    expected, operations = driver.whole
+    expected, operations, _ = driver.whole
     points = np.unique(np.linspace(1, operations, KILLS[task]).round().astype(int))
     assert len(points) == KILLS[task]
     names = [f"kill-{number}" for number in points]
@@ -38,7 +38,7 @@ def test_run_killed_at_any_operation_resumes_to_the_same_end(drivers, task):
 )
 def test_full_or_failing_disk_loses_nothing(drivers, fault):
     driver = drivers["tabular-classification"]
-    expected, _ = driver.whole
+    expected, *_ = driver.whole
     code, output, found = driver.point(fault, fault)
     assert code == 1, output
     assert str(driver.folder) in output
