@@ -194,7 +194,9 @@ def _bound(equation: Any, values: Sequence[Any]) -> list[Any]:
         for variable, value in zip(equation.invars, values, strict=True)
         if not hasattr(variable, "val")
     }
-    alone = core.Jaxpr([], list(given), equation.outvars, [equation])
+    names, results = ("",) * len(given), ("",) * len(equation.outvars)
+    debug_info = core.DebugInfo("scan", str(equation.primitive), names, results)
+    alone = core.Jaxpr([], list(given), equation.outvars, [equation], debug_info=debug_info)
     return list(core.jaxpr_as_fun(core.ClosedJaxpr(alone, []))(*given.values()))
 
 
