@@ -15,8 +15,12 @@ TASKS: Mapping[str, str] = {
 
 ARCHITECTURES: Mapping[str, str] = {
     "cnn": "septet.models.convolutional:cnn",
+    "recurrent": "septet.models.recurrent:recurrent",
     "resnet": "septet.models.convolutional:resnet",
     "tabular": "septet.models.dense:tabular",
+    "transformer": "septet.models.transformer:encoder_decoder",
+    "transformer-decoder": "septet.models.transformer:decoder",
+    "transformer-encoder": "septet.models.transformer:encoder",
 }
 
 SAMPLES: Mapping[str, str] = {

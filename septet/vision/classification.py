@@ -63,7 +63,7 @@ class ImageClassification(Task):
         "learning_rate": 3e-3,
         "weight_decay": 1e-2,
     }
-    least_epochs: ClassVar[int] = 12
+    least_epochs: ClassVar[int] = 22
     least_steps: ClassVar[int] = 1000
     most_epochs: ClassVar[int] = 60
     monitor: ClassVar[tuple[str, str]] = ("validation_accuracy", "max")

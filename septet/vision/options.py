@@ -69,7 +69,7 @@ class ImageModelOptions(ModelOptions):
         description="Units of the hidden dense layer of cnn; 0 for none.",
     )
     dropout: Probability = Field(
-        default=0.3, description="Share of units dropped before dense layers."
+        default=0.1, description="Share of units dropped before dense layers."
     )
     flip: bool | Literal["auto"] = Field(
         default="auto",
@@ -77,7 +77,7 @@ class ImageModelOptions(ModelOptions):
         "turn it off where left and right mean something, as in text or digits.",
     )
     shift: int = Field(
-        default=2,
+        default=1,
         ge=0,
         le=64,
         description="Move training pictures by up to so many pixels each way.",

@@ -46,7 +46,7 @@ def test_recurrent_layers_have_the_values_and_gradients_of_jax(name):
     )
 
     def loss(trainable, inputs):
-        outputs, _ = model.stateless_call(trainable, fixed, inputs)
+        outputs = model.stateless_call(trainable, fixed, inputs)[0]
         return jnp.mean((outputs - target) ** 2), outputs
 
     expected = values_and_gradients(loss, trainable, jnp.asarray(inputs))

@@ -32,8 +32,8 @@ def test_few_pictures_are_seen_more_often(pictures):
     assert epochs_of(pictures, batch_size=64)[0] == 60
     epochs, count = epochs_of(pictures, batch_size=16)
     assert epochs == math.ceil(1000 / math.ceil(count / 16))
-    assert epochs in range(13, 60)
-    assert epochs_of(pictures, batch_size=1)[0] == 12
+    assert epochs in range(23, 60)
+    assert epochs_of(pictures, batch_size=1)[0] == 22
 
 
 def test_epochs_that_were_asked_for_are_kept(pictures):
