@@ -17,6 +17,9 @@ Cardinality = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 Activation = Literal["relu", "gelu", "silu", "selu", "tanh", "mish"]
 
+MOMENTUM = 0.9
+"""Of the moving statistics; Keras' 0.99 lags behind the weights for the first hundreds of steps."""
+
 CHECKED = ConfigDict(allow_inf_nan=False)
 
 
@@ -83,7 +86,7 @@ def tabular(
     features = keras.layers.Dense(width)(features)
     for _ in range(depth):
         features = _residual_block(features, width, dropout, activation)
-    features = keras.layers.LayerNormalization()(features)
+    features = keras.layers.BatchNormalization(momentum=MOMENTUM)(features)
     features = keras.layers.Activation(activation)(features)
     outputs = keras.layers.Dense(num_outputs)(features)
     return keras.Model(inputs, outputs, name="tabular")
@@ -97,7 +100,7 @@ def _embed(categories, cardinalities: list[int], embedding_dim: int):
 
 
 def _residual_block(features, width: int, dropout: float, activation: str):
-    hidden = keras.layers.LayerNormalization()(features)
+    hidden = keras.layers.BatchNormalization(momentum=MOMENTUM)(features)
     hidden = keras.layers.Dense(width, activation)(hidden)
     hidden = keras.layers.Dropout(dropout)(hidden)
     hidden = keras.layers.Dense(width)(hidden)

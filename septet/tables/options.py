@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from septet.config import DataOptions, ModelOptions, Probability
+from septet.config import DataOptions, Fraction, ModelOptions, Probability
 
 
 def _names(value: Any) -> Any:
@@ -16,6 +16,11 @@ def _names(value: Any) -> Any:
 class TableDataOptions(DataOptions):
     """How a table is read."""
 
+    validation_fraction: Fraction = Field(
+        default=0.05,
+        description="Share of the training data set aside for validation when it is absent. Small, "
+        "since tables are: the last epoch is shipped, and validation only watches.",
+    )
     target: str | None = Field(
         default=None, description="Column to predict; guessed from the names when not given."
     )
