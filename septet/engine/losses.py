@@ -20,12 +20,35 @@ class Loss:
     measure: Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
 
+def _of_each(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """`function` of targets [n] and outputs [n, k], or its mean over members [n, members, k].
+
+    Networks of several members say in training what each of them answers.
+    """
+
+    def each(targets: Any, outputs: Any) -> Any:
+        import keras
+
+        ops: Any = keras.ops
+        targets = ops.reshape(targets, (-1,))
+        if len(outputs.shape) < 3:
+            return function(targets, outputs)
+        targets = ops.broadcast_to(targets[:, None], outputs.shape[:2])
+        return ops.mean(function(targets, outputs), axis=1)
+
+    return each
+
+
 def _softmax_arguments() -> dict[str, Any]:
     import keras
 
+    def loss(labels: Any, logits: Any) -> Any:
+        return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+    accuracy = _of_each(keras.metrics.sparse_categorical_accuracy)
     return {
-        "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        "metrics": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        "loss": _of_each(loss),
+        "metrics": [keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")],
     }
 
 
@@ -41,9 +64,16 @@ def _measure_softmax(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]
 def _squared_arguments() -> dict[str, Any]:
     import keras
 
+    def square(targets: Any, outputs: Any) -> Any:
+        return keras.losses.mean_squared_error(targets[..., None], outputs)
+
+    def distance(targets: Any, outputs: Any) -> Any:
+        return keras.losses.mean_absolute_error(targets[..., None], outputs)
+
+    name = "mean_absolute_error"
     return {
-        "loss": keras.losses.MeanSquaredError(),
-        "metrics": [keras.metrics.MeanAbsoluteError(name="mean_absolute_error")],
+        "loss": _of_each(square),
+        "metrics": [keras.metrics.MeanMetricWrapper(_of_each(distance), name=name)],
     }
 
 

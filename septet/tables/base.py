@@ -67,6 +67,7 @@ class TableTask(Task):
             "num_numbers": features.num_numbers(table),
             "cardinalities": features.cardinalities(table),
             "num_outputs": num_outputs,
+            "is_classifier": self.loss == "softmax",
             **options.model_dump(mode="json"),
         }
         return "tabular", arguments

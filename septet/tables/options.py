@@ -41,6 +41,13 @@ class TableDataOptions(DataOptions):
 class TableModelOptions(ModelOptions):
     """The network for tables: residual blocks over numbers and embedded categories."""
 
+    members: int = Field(
+        default=8,
+        ge=1,
+        le=64,
+        description="Networks that are trained side by side and answer together; fewer train "
+        "faster.",
+    )
     width: int = Field(default=128, ge=1, le=16_384, description="Units of each layer.")
     depth: int = Field(default=2, ge=0, le=16, description="Residual blocks of two layers each.")
     dropout: Probability = Field(default=0.1, description="Share of units left out in training.")

@@ -80,3 +80,50 @@ def test_arguments_out_of_range_are_refused(arguments):
 def test_a_network_without_columns_is_refused():
     with pytest.raises(ValueError, match="at least one column"):
         tabular(0, [], 2)
+
+
+@pytest.mark.parametrize("is_classifier", [True, False])
+def test_members_answer_together_what_each_says_in_training(is_classifier):
+    keras.utils.set_random_seed(0)
+    model = tabular(3, [], 4, width=5, dropout=0.0, members=6, is_classifier=is_classifier)
+    before = model.get_layer("mean_of_members").input
+    apart = keras.Model(model.inputs, before)
+    inputs = np.random.default_rng(0).normal(size=(7, 3)).astype("float32")
+    each = np.asarray(apart({"numbers": inputs}))
+    assert each.shape == (7, 6, 4)
+    assert each.std(axis=1).min() > 1e-3  # no two members are alike
+    together = np.asarray(model({"numbers": inputs}))
+    if is_classifier:
+        shares = np.exp(each) / np.exp(each).sum(axis=-1, keepdims=True)
+        np.testing.assert_allclose(np.exp(together), shares.mean(axis=1), rtol=1e-4)
+    else:
+        np.testing.assert_allclose(together, each.mean(axis=1), atol=1e-5)
+    assert model({"numbers": inputs}, training=True).shape == (7, 6, 4)
+
+
+def test_a_member_learns_from_its_own_loss_alone():
+    import jax
+
+    from septet.engine.losses import LOSSES
+
+    keras.utils.set_random_seed(0)
+    model = tabular(3, [], 4, width=5, depth=0, members=2, is_classifier=True)
+    inputs = np.random.default_rng(0).normal(size=(7, 3)).astype("float32")
+    labels = np.arange(7) % 4
+    loss = LOSSES["softmax"].compile_arguments()["loss"]
+    fixed = [variable.value for variable in model.non_trainable_variables]
+
+    def total(trainable):
+        outputs = model.stateless_call(trainable, fixed, {"numbers": inputs}, training=True)[0]
+        return loss(labels, outputs).mean(), outputs
+
+    trainable = [variable.value for variable in model.trainable_variables]
+    (value, outputs), _ = jax.value_and_grad(total, has_aux=True)(trainable)
+    measured = [LOSSES["softmax"].measure(np.asarray(outputs)[:, m], labels) for m in range(2)]
+    assert float(value) == pytest.approx(np.mean([m["loss"] for m in measured]), rel=1e-5)
+    # A change of the first member's last kernel leaves the second's answers as they were.
+    place = next(i for i, v in enumerate(trainable) if v.shape == (2, 5, 4))
+    trainable[place] = trainable[place].at[0].add(1.0)
+    changed = np.asarray(total(trainable)[1])
+    np.testing.assert_array_equal(changed[:, 1], np.asarray(outputs)[:, 1])
+    assert np.abs(changed[:, 0] - np.asarray(outputs)[:, 0]).max() > 0.1
