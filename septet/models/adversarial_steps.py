@@ -131,7 +131,7 @@ def measured(model: Any, won: Any, lost: Any, count: Any) -> dict[str, Any]:
 
 def tensorflow_step(model: Any, data: Any) -> dict[str, Any]:
     """Pictures -> logs; see `keras.Model.train_step` on TensorFlow."""
-    import tensorflow as tf
+    import tensorflow as tf  # pyright: ignore[reportMissingModuleSource]
 
     real = _pictures(data)
     count = tf.shape(real)[0]

@@ -14,7 +14,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
+
+ops: Any = keras.ops
 
 NUM_EXAMPLES, NUM_CLASSES = 40, 3
 Example = tuple[keras.Model, Any, Any]
