@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from septet import registry
-from septet.errors import InputError, SeptetError
+from septet.errors import InputError, Interrupted, SeptetError
 from septet.version import __version__
 
 STARTED = time.monotonic()
@@ -45,13 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             standalone_mode=False,
         )
         sys.exit(code if isinstance(code, int) else 0)
-    except click.exceptions.Abort:
-        sys.exit(130)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except KeyboardInterrupt as interruption:
-        resume = f" Continue with: {interruption}" if str(interruption) else ""
+    except click.exceptions.Abort as abort:
+        # What Click makes of every KeyboardInterrupt; the command to resume with is in its cause.
+        command = str(abort.__cause__) if isinstance(abort.__cause__, Interrupted) else ""
+        resume = f" Continue with: {command}" if command else ""
         click.echo(f"Stopped on request.{resume}", err=True)
         sys.exit(130)
     except BrokenPipeError:
