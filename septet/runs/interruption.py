@@ -1,10 +1,16 @@
 """Ctrl-C and SIGTERM: the first asks the run to save and stop, the second stops at once."""
 
+import _thread
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
+
+AGAIN_S = 0.01
+"""Seconds until an interruption that got lost is tried again."""
 
 
 class StopRequest:
@@ -28,9 +34,18 @@ def stop_on_signal() -> Iterator[StopRequest]:
             raise KeyboardInterrupt
         request.requested = True
 
+    def lost(unraisable: Any) -> None:
+        # The second signal may come while Python runs a callback that cannot raise.
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            threading.Timer(AGAIN_S, _thread.interrupt_main).start()
+        else:
+            hook(unraisable)
+
+    hook, sys.unraisablehook = sys.unraisablehook, lost
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield request
     finally:
+        sys.unraisablehook = hook
         for number, handler in previous.items():
             signal.signal(number, handler)
