@@ -21,13 +21,16 @@ def test_a_second_signal_within_a_callback_of_the_collector_is_not_lost(capfd):
     def collecting(phase: str, info: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
+    def wait_in_vain() -> None:
+        gc.callbacks.append(collecting)
+        try:
+            gc.collect()
+        finally:
+            gc.callbacks.remove(collecting)
+        time.sleep(5.0)
+
     with stop_on_signal() as stop:
         stop.requested = True
-        gc.callbacks.append(collecting)
         with pytest.raises(KeyboardInterrupt):
-            try:
-                gc.collect()
-            finally:
-                gc.callbacks.remove(collecting)
-            time.sleep(5.0)
+            wait_in_vain()
     assert "Traceback" not in capfd.readouterr().err
