@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from septet.engine.compiling import compile_for, options_for
 from septet.engine.lowering import lowered
 from septet.engine.schedules import Control, rate_at
 from septet.engine.state import TrainState
@@ -106,6 +107,7 @@ class Program:
         self._platform = platform
         self._compiled: Any = None
         self._lowered: Any = None
+        self._options: dict[str, Any] = {}
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
 
@@ -116,11 +118,13 @@ class Program:
 
         program = jax.jit(self._run, donate_argnums=0)
         with lowered(self._platform):
-            self._lowered = program.lower(state, block, order, control, np.int32(0), np.int32(0))
+            traced = program.trace(state, block, order, control, np.int32(0), np.int32(0))
+            self._options = options_for(traced.jaxpr.jaxpr, self._platform)
+            self._lowered = traced.lower()
 
     def compile(self) -> None:
         """Compile what was lowered; may run in a thread."""
-        self._compiled = self._lowered.compile()
+        self._compiled = compile_for(self._lowered, self._options)
         self._lowered = None
 
     def compile_ahead(self) -> None:
