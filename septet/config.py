@@ -70,7 +70,9 @@ class TrainingOptions(Options):
     learning_rate: float = Field(
         default=1e-3, gt=0.0, le=1000.0, description="Highest learning rate."
     )
-    momentum: Probability = Field(default=0.9, description="Momentum, for sgd.")
+    momentum: Probability = Field(
+        default=0.9, description="Momentum of sgd; first decay of adam and adamw."
+    )
     weight_decay: float = Field(
         default=0.0, ge=0.0, le=1000.0, description="Decoupled weight decay, for adamw and lion."
     )

@@ -9,12 +9,15 @@ from septet.errors import InputError
 
 TASKS: Mapping[str, str] = {
     "image-classification": "septet.vision.classification:ImageClassification",
+    "image-generation": "septet.vision.generation:ImageGeneration",
     "tabular-classification": "septet.tables.classification:TabularClassification",
     "tabular-regression": "septet.tables.regression:TabularRegression",
 }
 
 ARCHITECTURES: Mapping[str, str] = {
+    "adversarial": "septet.models.adversarial:adversarial",
     "cnn": "septet.models.convolutional:cnn",
+    "generator": "septet.models.adversarial:generator",
     "recurrent": "septet.models.recurrent:recurrent",
     "resnet": "septet.models.convolutional:resnet",
     "tabular": "septet.models.dense:tabular",

@@ -43,8 +43,11 @@ class Task(ABC):
     """No more than these are added up to."""
     monitor: ClassVar[tuple[str, str]]
     """The validated quantity that decides which epoch is best, and "min" or "max"."""
+    scoring_s: ClassVar[float] = 0.0
+    """About how long the scores take, where that is more than a pass over the test split."""
     loss: ClassVar[str]
-    """A key of `septet.engine.losses`: "softmax" (integer labels) or "squared"."""
+    """A key of `septet.engine.losses`: "softmax" (integer labels) or "squared"; or "adversarial"
+    for a network of two players, which have their own."""
 
     @abstractmethod
     def read(self, source: Path, options: Any, seed: int) -> "Dataset":
@@ -78,6 +81,28 @@ class Task(ABC):
     def architecture(self, prepared: Prepared, options: Any) -> tuple[str, dict[str, Any]]:
         """Name in `registry.ARCHITECTURES` and its arguments (plain JSON values)."""
 
+    def shipped_architecture(
+        self, name: str, arguments: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """The part of an architecture that a model folder keeps, as `architecture` gives it."""
+        return name, arguments
+
+    def shipped_network(self, network: Any) -> Any:
+        """The part of a network that a model folder keeps: one of its models, or all of it."""
+        return network
+
+    def queries(self, split: "Split", prepared: Prepared) -> Arrays:
+        """Inputs of the shipped network to be scored with `split`: by default its examples."""
+        return self.arrays(split, prepared)[0]
+
+    def glimpses(self, prepared: Prepared) -> Arrays | None:
+        """Inputs whose outputs are looked at every minute of training, or None."""
+        return None
+
+    def draw_glimpse(self, outputs: "np.ndarray", prepared: Prepared) -> bytes:
+        """The outputs for `glimpses` as one PNG picture."""
+        raise NotImplementedError
+
     def augment(self, prepared: Prepared, options: Any) -> Augment | None:
         """A pure JAX function `(key, inputs) -> inputs` run inside the program, or None."""
         return None
@@ -89,6 +114,12 @@ class Task(ABC):
         Returns plain JSON values with at least `"scores": {name: value}` and
         `"intervals": {name: [low, high]}` (95 %, bootstrap).
         """
+
+    def evaluate_beside(
+        self, outputs: "np.ndarray", split: "Split", train: "Split", prepared: Prepared
+    ) -> dict[str, Any]:
+        """`evaluate`, for scores that need the training examples as well."""
+        return self.evaluate(outputs, split, prepared)
 
     @abstractmethod
     def answer(self, outputs: "np.ndarray", prepared: Prepared) -> list[Any]:

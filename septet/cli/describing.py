@@ -1,6 +1,7 @@
 """What the command line shows: accounts, scores, runs, and a run as it goes."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -144,3 +145,29 @@ def print_run(summary: dict[str, Any]) -> None:
         print_scores(summary["evaluation"])
     if summary["status"] in ("crashed", "interrupted", "failed"):
         console.print(f"Continue with: septet resume {summary['name']}", highlight=False)
+
+
+def save_pictures(answers: Sequence[Any], folder: str) -> list[str]:
+    """Save answers that are pictures as PNG files of their own in `folder`; their paths.
+
+    Files that are there are kept: the numbers go on after the highest.
+
+    Raises:
+        StorageError: A file could not be written.
+    """
+    import io
+    from pathlib import Path
+
+    from septet.runs import storage
+
+    place = Path(folder)
+    taken = [path.stem for path in place.glob("[0-9]*.png")] if place.is_dir() else []
+    first = max((int(stem) for stem in taken if stem.isdecimal()), default=0) + 1
+    paths = []
+    for number, answer in enumerate(answers, first):
+        file = io.BytesIO()
+        answer.to_image().save(file, "PNG")
+        path = place / f"{number:05d}.png"
+        storage.commit_file(path, file.getvalue())
+        paths.append(str(path))
+    return paths

@@ -241,9 +241,13 @@ def evaluate(run: str, source: str | None, as_json: bool) -> None:
 @commands.command()
 @click.argument("run")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("--out", default="generated", help="Folder for pictures that RUN makes.")
 @json_option
-def predict(run: str, inputs: Sequence[str], as_json: bool) -> None:
-    """Print RUN's answer for each INPUT (a path, or what the task takes)."""
+def predict(run: str, inputs: Sequence[str], out: str, as_json: bool) -> None:
+    """Print RUN's answer for each INPUT (a path, or what the task takes).
+
+    A RUN that makes pictures is asked for a number of them, and saves them as PNG files.
+    """
     from septet import api
 
     model = api.load(run)
@@ -251,6 +255,12 @@ def predict(run: str, inputs: Sequence[str], as_json: bool) -> None:
     answers = model.answers(items)
     if as_json:
         print_json([answer.to_json() for answer in answers])
+        return
+    if hasattr(answers[0], "to_image"):
+        from septet.cli.describing import save_pictures
+
+        for path in save_pictures(answers, out):
+            click.echo(path)
         return
     names = [str(item) for item in items] if len(items) == len(answers) else None
     for place, answer in enumerate(answers):

@@ -65,6 +65,7 @@ class Sample:
         size: Bytes on disk (of a set that is fetched: about).
         file: Name of its one file.
         remote: Where it comes from; None when it lies inside the package.
+        also: Other tasks that it serves.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Sample:
     size: int
     file: str
     remote: Remote | None = None
+    also: tuple[str, ...] = ()
 
     @property
     def embedded(self) -> bool:
@@ -144,6 +146,7 @@ FASHION_SAMPLE = Sample(
     licence="MIT",
     origin="Xiao, Rasul and Vollgraf 2017, Fashion-MNIST, arXiv:1708.07747",
     size=3_093_936,
+    also=("image-generation",),
     file="fashion-sample.npz",
 )
 
@@ -154,6 +157,7 @@ FASHION_MNIST = Sample(
     licence="MIT",
     origin=FASHION_SAMPLE.origin,
     size=31_000_000,
+    also=("image-generation",),
     file="fashion-mnist.npz",
     remote=Remote(
         files=(

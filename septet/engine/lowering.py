@@ -58,10 +58,11 @@ def _convolution_for(original: Any) -> Any:
         from jax import lax
 
         numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
+        in_dim = lhs.shape[numbers.lhs_spec[1]]
         plain = (
             batch_group_count == 1
-            and feature_group_count == 1
-            and all(dilation == 1 for dilation in lhs_dilation or ())
+            and feature_group_count in (1, in_dim)
+            and not (isinstance(padding, str) and any(rate > 1 for rate in lhs_dilation or ()))
             and rest.get("preferred_element_type") is None
             and lhs.dtype == rhs.dtype
         )
@@ -72,9 +73,14 @@ def _convolution_for(original: Any) -> Any:
             )  # fmt: skip
         channels_last, kernel, restore = _to_channels_last(lhs, rhs, numbers)
         spatial = len(window_strides)
+        if lhs_dilation is not None and any(rate > 1 for rate in lhs_dilation):
+            # A transposed convolution: zeros between the inputs, and then as any other.
+            holes = [(0, 0, 0), *((0, 0, rate - 1) for rate in lhs_dilation), (0, 0, 0)]
+            channels_last = lax.pad(channels_last, channels_last.dtype.type(0), holes)
         dilation = tuple(rhs_dilation or (1,) * spatial)
         pads = _pads(channels_last.shape, kernel.shape, window_strides, dilation, padding)
-        return restore(convolve(channels_last, kernel, tuple(window_strides), pads, dilation))
+        compute = convolve if feature_group_count == 1 else convolve_depthwise
+        return restore(compute(channels_last, kernel, tuple(window_strides), pads, dilation))
 
     return conv_general_dilated
 
@@ -145,6 +151,27 @@ def convolve(
     return _product(patches, kernel.reshape(-1, out_dim))
 
 
+def convolve_depthwise(
+    inputs: Any,
+    kernel: Any,
+    strides: Sequence[int],
+    pads: Sequence[tuple[int, int]],
+    dilation: Sequence[int],
+) -> Any:
+    """Convolution of each channel on its own, as a sum over the window's taps.
+
+    Arguments are as in `convolve`, with a kernel [*window, 1, in * times], which gives `times`
+    outputs of each channel, neighbours of each other.
+    """
+    import jax.numpy as jnp
+
+    window, out_dim = kernel.shape[:-2], kernel.shape[-1]
+    repeated = jnp.repeat(inputs, out_dim // inputs.shape[-1], axis=-1)
+    taps = _taps(_padded(repeated, pads), window, strides, dilation)
+    weights = kernel.reshape(-1, out_dim)
+    return functools.reduce(operator.add, (tap * w for tap, w in zip(taps, weights, strict=True)))
+
+
 def _convolve_across(
     inputs: Any,
     kernel: Any,
@@ -191,6 +218,15 @@ def _patches(
 ) -> Any:
     """[n, *positions, taps * in]: what each window sees, taps in row-major order."""
     import jax.numpy as jnp
+
+    taps = _taps(padded, window, strides, dilation)
+    return taps[0] if len(taps) == 1 else jnp.concatenate(taps, axis=-1)
+
+
+def _taps(
+    padded: Any, window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
+) -> list[Any]:
+    """[n, *positions, in] of each tap of the window, in row-major order."""
     from jax import lax
 
     sizes = padded.shape[1:-1]
@@ -213,7 +249,7 @@ def _patches(
                 (1, *strides, 1),
             )
         )
-    return taps[0] if len(taps) == 1 else jnp.concatenate(taps, axis=-1)
+    return taps
 
 
 def _pooling_for(original: Any) -> Any:

@@ -26,8 +26,13 @@ class Predictor:
         """See the class."""
         import jax
 
+        # A network of one input takes it as it is, unless it was made with a name for it.
+        is_bare = not isinstance(getattr(model, "input", {}), dict)
+
         def apply(trainable: Any, non_trainable: Any, inputs: Any) -> Any:
             self.num_traces += 1
+            if is_bare and len(inputs) == 1:
+                (inputs,) = inputs.values()
             with lowered(platform):
                 outputs, _ = model.stateless_call(trainable, non_trainable, inputs, training=False)
             return outputs.astype("float32")

@@ -136,9 +136,9 @@ def make_optimizer(options: TrainingOptions) -> Any:
     kinds = keras.optimizers
     match options.optimizer:
         case "adam":
-            return kinds.Adam(**common)
+            return kinds.Adam(beta_1=options.momentum, **common)
         case "adamw":
-            return kinds.AdamW(weight_decay=options.weight_decay, **common)
+            return kinds.AdamW(beta_1=options.momentum, weight_decay=options.weight_decay, **common)
         case "sgd":
             return kinds.SGD(momentum=options.momentum, nesterov=options.momentum > 0, **common)
         case "rmsprop":

@@ -1,5 +1,6 @@
 """Pictures of an evaluation and of a training, as PNG files a person wants to look at."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ Figures = list[tuple[str, str]]
 """File name and caption of each picture written."""
 
 MOST_CLASSES = 30
+MOST_GLIMPSES = 16
 MOST_ANNOTATED = 16
 MOST_POINTS = 3000
 FEWEST_ANSWERS = 10
@@ -316,3 +318,28 @@ def _curves_caption(rows: Sequence[Mapping[str, Any]]) -> str:
         return "Training by epoch."
     best = int(np.nanargmin(losses))
     return f"By epoch. Lowest validation loss: {losses[best]:.4g}, in epoch {epochs[best]}."
+
+
+def draw_glimpses(glimpses: Sequence[tuple[str, bytes]], folder: Path) -> Figures:
+    """Write progress.png: what the network made at several times, one row each, oldest first.
+
+    Args:
+        glimpses: (when, PNG) of each; of more than `MOST_GLIMPSES`, evenly chosen ones.
+        folder: Where the file goes; exists.
+    """
+    if not glimpses:
+        return []
+    from matplotlib import image
+
+    places = np.linspace(0, len(glimpses) - 1, min(len(glimpses), MOST_GLIMPSES)).round()
+    chosen = [glimpses[int(place)] for place in places]
+    pictures = [image.imread(io.BytesIO(data), format="png") for _, data in chosen]
+    height, width = pictures[0].shape[:2]
+    figure = drawing.new_figure(max(1.2, (6.6 * height / width + 0.2) * len(chosen)))
+    grid = figure.subplots(len(chosen), 1, squeeze=False).ravel()
+    for axes, (when, _), picture in zip(grid, chosen, pictures, strict=True):
+        axes.imshow(picture, cmap="gray", vmin=0.0, vmax=1.0)
+        axes.set_axis_off()
+        axes.set_title(when, loc="left", fontsize=7, color=INK, pad=2)
+    drawing.save(figure, folder, "progress.png")
+    return [("progress.png", "The same noise made into pictures as training went on.")]

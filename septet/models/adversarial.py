@@ -160,6 +160,45 @@ LOSSES: Mapping[str, tuple[Term, Term, Term]] = {
 (arXiv:1701.07875), which needs the gradient penalty."""
 
 
+@checked
+def adversarial(
+    *,
+    height: Side,
+    width: Side,
+    channels: Literal[1, 3],
+    design: Design = "dcgan",
+    noise_dim: Width = 64,
+    filters: Width = 32,
+    loss: Loss = "non-saturating",
+    is_spectral: bool = True,
+    gradient_penalty: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0,
+    critic_steps: Annotated[int, Field(ge=1, le=20, strict=True)] = 1,
+    seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0,
+) -> keras.Model:
+    """Both players, ready to compile.
+
+    The arguments are those of `generator`, `discriminator` and `Adversarial`.
+
+    Raises:
+        ValueError: An argument is out of range or they do not fit each other.
+    """
+    sizes: dict[str, Any] = {
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "design": design,
+        "filters": filters,
+    }
+    return Adversarial(
+        generator(noise_dim=noise_dim, **sizes),
+        discriminator(is_spectral=is_spectral, **sizes),
+        loss=loss,
+        gradient_penalty=gradient_penalty,
+        critic_steps=critic_steps,
+        seed=seed,
+    )
+
+
 class Adversarial(keras.Model):
     """A generator and a discriminator that train against each other.
 

@@ -194,9 +194,12 @@ def torch_step(model: Any, data: Any) -> dict[str, Any]:
 
 
 def _pictures(data: Any) -> Any:
-    """The pictures of a batch, whatever else it has."""
+    """The pictures of a batch, whatever else it has, from -1 to 1; bytes are scaled."""
     data = data[0] if isinstance(data, tuple | list) else data
-    return data["pictures"] if isinstance(data, dict) else data
+    pictures = data["pictures"] if isinstance(data, dict) else data
+    if "uint8" in str(pictures.dtype):
+        return ops.cast(pictures, "float32") / 127.5 - 1.0
+    return pictures
 
 
 STEPS: Mapping[str, Any] = {"jax": jax_step, "tensorflow": tensorflow_step, "torch": torch_step}

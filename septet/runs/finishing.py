@@ -41,7 +41,8 @@ def _evaluate(session: Session, weights: Weights) -> tuple[dict[str, Any], Any, 
     name = next(name for name in ("test", "validation", "train") if sizes.get(name))
     outputs = session.outputs(weights, name)
     task, prepared = session.material.task, session.material.prepared
-    evaluation = task.evaluate(outputs, session.split(name), prepared)
+    splits = session.split(name), session.split("train")
+    evaluation = task.evaluate_beside(outputs, *splits, prepared)
     return {"split": name, "examples": sizes[name], **evaluation}, outputs, name
 
 
@@ -60,14 +61,13 @@ def _receipt(training: Training, weights: Weights) -> dict[str, Any]:
 
 
 def _weights_by_name(session: Session, weights: Weights) -> dict[str, Any]:
-    name, arguments = session.architecture
-    return name_weights(name, arguments, weights[0], weights[1])
+    return name_weights(*session.shipped_architecture, *session.shipped(weights))
 
 
 def _save_model(
     session: Session, run: RunFolder, weights: Weights, evaluation: dict[str, Any]
 ) -> None:
-    name, arguments = session.architecture
+    name, arguments = session.shipped_architecture
     chosen = session.material.config.training.restore_best
     save_model_folder(
         run.model,
@@ -91,12 +91,13 @@ def _draw(
     split: str,
 ) -> list[tuple[str, str]]:
     """The run's pictures, committed one by one: (file name, caption) of each."""
-    from septet.evaluation.figures import draw_curves
+    from septet.evaluation.figures import draw_curves, draw_glimpses
 
     task, prepared = session.material.task, session.material.prepared
     with tempfile.TemporaryDirectory(prefix="septet-") as folder:
         staged = Path(folder)
         figures = draw_curves(training.log.read(), staged)
+        figures += draw_glimpses(training.glimpses(), staged)
         figures += task.draw(outputs, session.split(split), evaluation, prepared, staged)
         for name, _ in figures:
             storage.commit_file(run.path / name, (staged / name).read_bytes())

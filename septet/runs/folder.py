@@ -42,6 +42,7 @@ class RunFolder:
         self.log_path = path / "log.jsonl"
         self.checkpoints = path / "checkpoints"
         self.model = path / "model"
+        self.glimpses = path / "glimpses"
         self.report_path = path / "report.html"
         self.receipt_path = path / "receipt.json"
         self.lock_path = path / "lock"

@@ -289,7 +289,8 @@ def check_fits_task(file: Path, description: ModelDescription, network: "keras.M
     """Refuse a network whose inputs or outputs are not those the task needs for `prepared`."""
     task = registry.task(description.task)
     try:
-        name, arguments = task.architecture(description.prepared, task.model_options())
+        wanted_all = task.architecture(description.prepared, task.model_options())
+        name, arguments = task.shipped_architecture(*wanted_all)
     except (InputError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise refusal(
             file, f"has 'prepared' values that do not agree: {one_line(error)}", "those of one set"

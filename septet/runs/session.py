@@ -22,8 +22,11 @@ from septet.engine.predict import Predictor
 from septet.engine.program import keras_step
 from septet.engine.schedules import make_optimizer
 from septet.engine.state import TrainState, create_metrics, initial_state
-from septet.errors import DataError
+from septet.errors import ConfigError, DataError
 from septet.task import Task
+
+ADVERSARIAL = "adversarial"
+"""`Task.loss` of two players, whose losses and metrics are the network's own."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def resolve_source(task: str, source: str) -> Path:
             f"Give a path, or one of the samples: {samples}."
         )
     sample = registry.sample(source)
-    if sample.task != task:
+    if task not in (sample.task, *sample.also):
         raise DataError(
             f"The sample '{source}' is for {sample.task}, not for {task}. "
             f"Use: septet train {sample.task} {source}"
@@ -127,9 +130,34 @@ class Session:
     predictor: Predictor
 
     def outputs(self, weights: tuple[list[Any], list[Any]], split: str) -> np.ndarray:
-        """The network's outputs on a split, float32 [n, ...]."""
-        inputs, _ = self.arrays(split)
-        return self.predictor(weights, inputs)
+        """The shipped network's outputs on a split, float32 [n, ...]."""
+        task, prepared = self.material.task, self.material.prepared
+        return self.predict(weights, task.queries(self.split(split), prepared))
+
+    def predict(
+        self, weights: tuple[list[Any], list[Any]], inputs: dict[str, np.ndarray]
+    ) -> np.ndarray:
+        """The shipped network's outputs for inputs, float32 [n, ...]."""
+        return self.predictor(self.shipped(weights), inputs)
+
+    def shipped(self, weights: tuple[list[Any], list[Any]]) -> tuple[list[Any], list[Any]]:
+        """Of all (trainable, non-trainable) weights those of the shipped network."""
+        part = self.material.task.shipped_network(self.model)
+        if part is self.model:
+            return weights
+        groups = ("trainable_variables", "non_trainable_variables")
+        values = {
+            id(variable): value
+            for group, given in zip(groups, weights, strict=True)
+            for variable, value in zip(getattr(self.model, group), given, strict=True)
+        }
+        trainable, fixed = ([values[id(v)] for v in getattr(part, group)] for group in groups)
+        return trainable, fixed
+
+    @property
+    def shipped_architecture(self) -> tuple[str, dict[str, Any]]:
+        """Name and arguments of the shipped network."""
+        return self.material.task.shipped_architecture(*self.architecture)
 
     def arrays(self, split: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Inputs and targets of a split."""
@@ -151,19 +179,14 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
     name, arguments = task.architecture(material.prepared, options)
     model = _build(name, arguments, config)
     training = config.training
-    loss = LOSSES[task.loss].compile_arguments()
-    model.compile(
-        optimizer=make_optimizer(training),
-        loss=loss["loss"],
-        metrics=loss["metrics"],
-        auto_scale_loss=training.precision == "float16",
-    )
+    _compile(model, task, training)
     inputs, targets = task.arrays(material.dataset.splits["train"], material.prepared)
     arrays: tuple[Any, ...] = (inputs, targets)
     if training.class_weights == "balanced":
         arrays = (*arrays, _balanced_weights(targets, config))
     feed = feed_of(arrays, batch_size=training.batch_size, seed=config.seed, note=note)
-    create_metrics(model, feed.example())
+    if task.loss != ADVERSARIAL:
+        create_metrics(model, feed.example())
     step = keras_step(
         model,
         learning_rate=training.learning_rate,
@@ -174,10 +197,34 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
         seed=config.seed,
     )
     state = initial_state(model, with_average=training.average_decay is not None)
-    predictor = Predictor(model, platform=platform)
+    predictor = Predictor(task.shipped_network(model), platform=platform)
     return Session(
         material, platform, (name, arguments), model, feed, step, state, predictor
     )  # fmt: skip
+
+
+def _compile(model: Any, task: Task, training: TrainingOptions) -> None:
+    """Give the network its optimizer, or both of its players theirs, and its loss.
+
+    Raises:
+        ConfigError: Two players cannot train in float16.
+    """
+    if task.loss == ADVERSARIAL:
+        if training.precision == "float16":
+            raise ConfigError(
+                "Setting 'training.precision' is float16, whose loss scaling is for one loss and "
+                f"not for the two of {task.name}. Use float32 or bfloat16."
+            )
+        optimizers = make_optimizer(training), make_optimizer(training)
+        model.compile(optimizers[0], discriminator_optimizer=optimizers[1])
+        return
+    loss = LOSSES[task.loss].compile_arguments()
+    model.compile(
+        optimizer=make_optimizer(training),
+        loss=loss["loss"],
+        metrics=loss["metrics"],
+        auto_scale_loss=training.precision == "float16",
+    )
 
 
 def _build(name: str, arguments: dict[str, Any], config: RunConfig) -> Any:

@@ -91,6 +91,6 @@ class Model:
         dataset.account.require_trainable(settings.max_rejected)
         name = "test" if len(dataset.splits["test"]) else "train"
         split = dataset.splits[name]
-        inputs, _ = self.task.arrays(split, self.prepared)
-        evaluation = self.task.evaluate(self.outputs(inputs), split, self.prepared)
+        outputs = self.outputs(self.task.queries(split, self.prepared))
+        evaluation = self.task.evaluate(outputs, split, self.prepared)
         return {"split": name, "examples": len(split), **evaluation}

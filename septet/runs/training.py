@@ -15,7 +15,7 @@ from septet.engine.losses import LOSSES
 from septet.engine.schedules import Plan, rate_program
 from septet.engine.state import copied, from_tensors, shipped_weights, to_tensors
 from septet.errors import Interrupted, NonFiniteError
-from septet.runs import checkpoints
+from septet.runs import checkpoints, storage
 from septet.runs.bookkeeping import Bookkeeping
 from septet.runs.budget import UNKNOWN_STEPS, Budget
 from septet.runs.folder import RunFolder, read_object
@@ -25,6 +25,9 @@ from septet.runs.observer import Forecast, Observer, Progress
 from septet.runs.session import Session
 
 Weights = tuple[list[Any], list[Any]]
+
+GLIMPSE_S = 60.0
+"""Seconds between two looks at what the network makes."""
 
 
 class Training:
@@ -66,6 +69,7 @@ class Training:
         self._loop_s = 0.0
         self._loop_steps = 0
         self._validation_s = 0.0
+        self._looked = -1
         self._restore()
         self.loop = Loop(session.step, session.feed, self._state, platform=session.platform)
         self.budget = self._make_budget()
@@ -146,6 +150,7 @@ class Training:
             self._advance(limit)
             if self._is_epoch_end():
                 self._end_epoch()
+            self._look()
             if self._is_checkpoint_due() or stop.requested:
                 self.checkpoint()
             if stop.requested:
@@ -154,6 +159,7 @@ class Training:
             self._end_epoch()
         if self._checkpointed[0] != self.step:
             self.checkpoint()
+        self._look(at_last=True)
 
     def _compile(self) -> None:
         begin = time.monotonic()
@@ -161,6 +167,7 @@ class Training:
         compile_s = time.monotonic() - begin
         if self.budget is not None:
             self.budget.allow_for(setup_s=time.monotonic() - self.started)
+            self.budget.allow_for(evaluation_s=self.session.material.task.scoring_s)
         session = self.session
         self.observer.forecast(
             Forecast(
@@ -219,6 +226,30 @@ class Training:
                 logs=chunk.logs,
             )
         )
+
+    # What the network makes, from time to time
+
+    def _look(self, *, at_last: bool = False) -> None:
+        """Keep a picture of what the network makes, once a minute, where the task has one."""
+        task, prepared = self.session.material.task, self.session.material.prepared
+        inputs = task.glimpses(prepared)
+        minute = int((self.spent_s + time.monotonic() - self.started) // GLIMPSE_S)
+        if inputs is None or (minute <= self._looked and not at_last):
+            return
+        self._looked = minute
+        outputs = self.session.predict(shipped_weights(self.loop.state), inputs)
+        self.run.glimpses.mkdir(exist_ok=True)
+        path = self.run.glimpses / f"step-{self.step:012d}.png"
+        storage.commit_file(path, task.draw_glimpse(outputs, prepared))
+
+    def glimpses(self) -> list[tuple[str, bytes]]:
+        """(which epoch, PNG) of every picture kept so far, oldest first."""
+        found = sorted(self.run.glimpses.glob("step-*.png"))
+        per_epoch = self.session.feed.steps_per_epoch
+        return [
+            (f"epoch {int(path.stem.removeprefix('step-')) / per_epoch:.1f}", path.read_bytes())
+            for path in found
+        ]
 
     # The end of an epoch
 

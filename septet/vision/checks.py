@@ -71,12 +71,13 @@ def check_folders(
             account.warn("merged-class", places[0], message, "Move their pictures into one folder.")
 
 
-def check_pictures(gathered: Gathered, account: Account) -> None:
-    """All checks that need pixels, sizes, labels and given splits."""
+def check_pictures(gathered: Gathered, account: Account, *, labels_optional: bool = False) -> None:
+    """All checks that need pixels, sizes, given splits and, unless they are optional, labels."""
     _check_duplicates(gathered, account)
     _check_blank(gathered, account)
     _check_sizes(gathered, account)
-    _check_labels(gathered, account)
+    if not labels_optional:
+        _check_labels(gathered, account)
 
 
 def _check_duplicates(gathered: Gathered, account: Account) -> None:

@@ -22,8 +22,12 @@ NO_PIXELS = np.empty((0, 0), np.uint8)
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
-def read_dataset(source: Path, options: ImageDataOptions, seed: int) -> Dataset:
+def read_dataset(
+    source: Path, options: ImageDataOptions, seed: int, *, labels_optional: bool = False
+) -> Dataset:
     """Read, check and split the pictures at `source`.
+
+    With `labels_optional`, a folder of pictures without class folders is one class.
 
     Examples are {"pictures": uint8 [N, height, width, channels]}; targets are class names.
 
@@ -31,10 +35,10 @@ def read_dataset(source: Path, options: ImageDataOptions, seed: int) -> Dataset:
         DataError: `source` as a whole cannot be understood.
     """
     account = Account()
-    gathered = gather(source, options, account)
+    gathered = gather(source, options, account, labels_optional=labels_optional)
     if not len(gathered):
         raise DataError(_nothing_usable(source, account))
-    checks.check_pictures(gathered, account)
+    checks.check_pictures(gathered, account, labels_optional=labels_optional)
     rows = split_rows(gathered, options, seed)
     rows = _reject_unknown_labels(gathered, rows, account)
     rows = _limit(rows, options.limit, seed, account)
@@ -55,14 +59,17 @@ def read_dataset(source: Path, options: ImageDataOptions, seed: int) -> Dataset:
     return Dataset(splits, account, facts)
 
 
-def gather(source: Path, options: ImageDataOptions, account: Account) -> Gathered:
+def gather(
+    source: Path, options: ImageDataOptions, account: Account, *, labels_optional: bool = False
+) -> Gathered:
     """All usable pictures of a folder, `.csv`, `.tsv` or `.npz` file.
 
     Raises:
         DataError: There is nothing at `source`, or nothing that can be understood.
     """
     if source.is_dir():
-        return _decode(FolderReader(source, account).read(), options.size, account)
+        reader = FolderReader(source, account, labels_optional=labels_optional)
+        return _decode(reader.read(), options.size, account)
     if not source.is_file():
         raise DataError(f"There is no file or folder '{shown(str(source))}'.")
     suffix = source.suffix.lower()

@@ -89,8 +89,13 @@ def reject(account: Account, code: str, example: tuple[str, int | None], *texts:
 class FolderReader:
     """Reads one folder of class folders into `found`, saying into `account` what it left out."""
 
-    def __init__(self, root: Path, account: Account):
-        """Nothing is read yet; `root` itself may be a link."""
+    def __init__(self, root: Path, account: Account, *, labels_optional: bool = False):
+        """Nothing is read yet; `root` itself may be a link.
+
+        With `labels_optional`, a folder that has pictures of its own is one class with all
+        that lies below it.
+        """
+        self.labels_optional = labels_optional
         self.root = os.path.realpath(root)
         self.account = account
         self.found = Found()
@@ -102,6 +107,10 @@ class FolderReader:
             DataError: The folder cannot be listed.
         """
         folders, files = self._list(self.root)
+        has_pictures = any(os.path.splitext(name)[1].lower() in EXTENSIONS for name in files)
+        if self.labels_optional and has_pictures:
+            self._read_class(self.root, None)
+            return self.found
         splits = {name: SPLIT_NAMES.get(name.casefold()) for name in folders}
         has_splits = "train" in splits.values()
         for name, split in splits.items():

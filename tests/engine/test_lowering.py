@@ -91,9 +91,48 @@ def test_channels_first_gives_the_same():
     np.testing.assert_allclose(outputs, expected, atol=1e-5)
 
 
+def assert_like_xla(convolve, *shapes):
+    """Values and gradients of `convolve` equal XLA's, and no convolution is left."""
+    random = np.random.default_rng(0)
+    given = [jnp.asarray(random.normal(size=shape), jnp.float32) for shape in shapes]
+
+    def loss(*given):
+        outputs = convolve(*given)
+        return jnp.sum(jnp.sin(outputs)), outputs
+
+    expected = values_and_gradients(loss, *given)
+    with lowered("cpu"):
+        found = values_and_gradients(loss, *given)
+        jaxpr = str(jax.make_jaxpr(jax.grad(lambda *given: loss(*given)[0]))(*given))
+    assert "conv_general_dilated" not in jaxpr
+    for one, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(("strides", "padding"), [((1, 1), "SAME"), ((2, 2), "VALID")])
+def test_depthwise_convolution_and_its_gradients_equal_xla(times, strides, padding):
+    def convolve(inputs, kernel):
+        return lax.conv_general_dilated(
+            inputs, kernel, strides, padding, rhs_dilation=(1, 1),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=4,
+        )  # fmt: skip
+
+    assert_like_xla(convolve, (2, 7, 6, 4), (3, 3, 1, 4 * times))
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("strides", [(2, 2), (3, 2)])
+def test_transposed_convolution_and_its_gradients_equal_xla(strides, padding):
+    def convolve(inputs, kernel):
+        return lax.conv_transpose(inputs, kernel, strides, padding)
+
+    assert_like_xla(convolve, (2, 5, 4, 3), (3, 2, 3, 4))
+
+
 def test_grouped_convolution_goes_to_xla():
-    inputs, kernel = jnp.ones((1, 5, 5, 4)), jnp.ones((3, 3, 1, 4))
-    arguments = {"feature_group_count": 4, "dimension_numbers": ("NHWC", "HWIO", "NHWC")}
+    inputs, kernel = jnp.ones((1, 5, 5, 4)), jnp.ones((3, 3, 2, 4))
+    arguments = {"feature_group_count": 2, "dimension_numbers": ("NHWC", "HWIO", "NHWC")}
     with lowered("cpu"):
         jaxpr = jax.make_jaxpr(
             lambda a, b: lax.conv_general_dilated(a, b, (1, 1), "SAME", **arguments)

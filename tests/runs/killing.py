@@ -40,6 +40,13 @@ PICTURE_SETTINGS = [
     "model.depth=1",
     "model.dense_dim=0",
 ]
+GENERATION_SETTINGS = [
+    *CHECKPOINTS,
+    "training.epochs=2",
+    "training.batch_size=16",
+    "model.filters=4",
+    "data.test_fraction=0.3",
+]
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     path = folder / "pictures.npz"
     np.savez(path, x=pictures, y=labels)
     jobs["image-classification"] = Job("image-classification", path, PICTURE_SETTINGS)
+    jobs["image-generation"] = Job("image-generation", path, GENERATION_SETTINGS)
     return jobs
 
 

@@ -8,7 +8,12 @@ import pytest
 
 from tests.runs.killing import Driver, make_jobs
 
-KILLS = {"tabular-classification": 18, "tabular-regression": 10, "image-classification": 12}
+KILLS = {
+    "tabular-classification": 16,
+    "tabular-regression": 8,
+    "image-classification": 10,
+    "image-generation": 6,
+}
 
 
 @pytest.fixture(scope="module")
