@@ -30,14 +30,15 @@ def lowered(platform: str) -> Iterator[None]:
         return
     from jax import lax
 
-    original = lax.conv_general_dilated, lax.reduce_window, lax.scan
+    original = lax.conv_general_dilated, lax.reduce_window, lax.scan, lax.conv_transpose
     lax.conv_general_dilated = _convolution_for(original[0])
     lax.reduce_window = _pooling_for(original[1])
     lax.scan = scan_for(original[2])
+    lax.conv_transpose = _transposed_for(lax.conv_general_dilated)
     try:
         yield
     finally:
-        lax.conv_general_dilated, lax.reduce_window, lax.scan = original
+        lax.conv_general_dilated, lax.reduce_window, lax.scan, lax.conv_transpose = original
 
 
 def _convolution_for(original: Any) -> Any:
@@ -83,6 +84,60 @@ def _convolution_for(original: Any) -> Any:
         return restore(compute(channels_last, kernel, tuple(window_strides), pads, dilation))
 
     return conv_general_dilated
+
+
+def _transposed_for(convolution: Any) -> Any:
+    """`jax.lax.conv_transpose` by `convolution`: its own holds on to the one that is replaced."""
+
+    def conv_transpose(
+        lhs: Any,
+        rhs: Any,
+        strides: Sequence[int],
+        padding: Any,
+        rhs_dilation: Sequence[int] | None = None,
+        dimension_numbers: Any = None,
+        transpose_kernel: bool = False,
+        precision: Any = None,
+        preferred_element_type: Any = None,
+        **rest: Any,
+    ) -> Any:
+        import jax.numpy as jnp
+        from jax import lax
+
+        spatial = len(lhs.shape) - 2
+        if dimension_numbers is None:
+            axes = "DHW"[3 - spatial :]
+            dimension_numbers = (f"N{axes}C", f"{axes}IO", f"N{axes}C")
+        spec = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers).rhs_spec
+        rates = tuple(rhs_dilation or (1,) * spatial)
+        if isinstance(padding, str):
+            reach = [
+                (rhs.shape[axis] - 1) * rate + 1 for axis, rate in zip(spec[2:], rates, strict=True)
+            ]
+            padding = [
+                _transposed_pads(size, step, padding)
+                for size, step in zip(reach, strides, strict=True)
+            ]
+        if transpose_kernel:
+            rhs = jnp.swapaxes(jnp.flip(rhs, spec[2:]), spec[0], spec[1])
+        return convolution(
+            lhs, rhs, (1,) * spatial, padding, lhs_dilation=tuple(strides), rhs_dilation=rates,
+            dimension_numbers=dimension_numbers, precision=precision,
+            preferred_element_type=preferred_element_type, **rest,
+        )  # fmt: skip
+
+    return conv_transpose
+
+
+def _transposed_pads(size: int, stride: int, padding: str) -> tuple[int, int]:
+    """Zeros before and after, as `jax.lax.conv_transpose` has them for "SAME" and "VALID"."""
+    if padding.upper() == "SAME":
+        total = size + stride - 2
+        low = size - 1 if stride > size - 1 else math.ceil(total / 2)
+    else:
+        total = size + stride - 2 + max(size - stride, 0)
+        low = size - 1
+    return low, total - low
 
 
 def _to_channels_last(lhs: Any, rhs: Any, numbers: Any) -> tuple[Any, Any, Any]:

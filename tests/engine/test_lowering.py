@@ -123,11 +123,15 @@ def test_depthwise_convolution_and_its_gradients_equal_xla(times, strides, paddi
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize("strides", [(2, 2), (3, 2)])
-def test_transposed_convolution_and_its_gradients_equal_xla(strides, padding):
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_transposed_convolution_and_its_gradients_equal_xla(strides, padding, is_turned):
     def convolve(inputs, kernel):
-        return lax.conv_transpose(inputs, kernel, strides, padding)
+        return lax.conv_transpose(
+            inputs, kernel, strides, padding, transpose_kernel=is_turned,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )  # fmt: skip
 
-    assert_like_xla(convolve, (2, 5, 4, 3), (3, 2, 3, 4))
+    assert_like_xla(convolve, (2, 5, 4, 3), (3, 2, 4, 3) if is_turned else (3, 2, 3, 4))
 
 
 def test_grouped_convolution_goes_to_xla():
