@@ -111,7 +111,11 @@ def many_inputs() -> Example:
 def many_outputs_with_loss_weights() -> Example:
     inputs = layers.Input((5,))
     hidden = layers.Dense(6, "relu")(inputs)
-    model = keras.Model(inputs, [layers.Dense(1)(hidden), layers.Dense(NUM_CLASSES)(hidden)])
+    outputs = [
+        layers.Dense(1, name="number")(hidden),
+        layers.Dense(NUM_CLASSES, name="class")(hidden),
+    ]
+    model = keras.Model(inputs, outputs)
     model.compile(
         "adam", ["mse", entropy()], loss_weights=[0.3, 2.0], metrics=[["mae"], ["accuracy"]]
     )
@@ -338,7 +342,7 @@ def averaged_weights() -> Example:
 
 @kind
 def loss_scaling() -> Example:
-    optimizer = keras.optimizers.LossScaleOptimizer("adam", dynamic_growth_steps=2)
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(), dynamic_growth_steps=2)
     stack = layers.Input((5,)), layers.Dense(6, "relu")
     return regressor(*stack, optimizer=optimizer), numbers(5), numbers(1, seed=2)
 
