@@ -95,7 +95,7 @@ def measure(peer: str, cache: Path, options: argparse.Namespace) -> list[dict[st
 def python_of(framework: str, options: argparse.Namespace) -> Path:
     """The Python of an environment with TensorFlow or PyTorch, and Keras."""
     if framework == "torch":
-        return environment_with("torch", ["torch", "numpy", "keras"], options.torch_python)
+        return environment_with("torch", ["torch==2.13.0", "numpy", "keras"], options.torch_python)
     packages = ["keras>=3.15.1", "tensorflow-cpu"]
     return environment_with("tensorflow", packages, options.tf_python)
 
