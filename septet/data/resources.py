@@ -13,6 +13,19 @@ def cache_root() -> Path:
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "septet"
 
 
+def owner_only(folder: Path) -> Path | None:
+    """`folder`, made for its owner alone; None if that cannot be had.
+
+    For machine code that is kept to be run: nobody else may write there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
+        return folder if folder.stat().st_uid == os.getuid() else None
+    except OSError:
+        return None
+
+
 def room_for_data() -> int:
     """Bytes of a data set that may lie in memory as a whole: a quarter of what is free."""
     free = free_memory()

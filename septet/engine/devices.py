@@ -2,7 +2,6 @@
 
 import functools
 import os
-from pathlib import Path
 from typing import Any
 
 from septet.data import resources
@@ -29,25 +28,12 @@ def start() -> str:
         )
     # JAX makes this attribute at run time, unseen by type checkers.
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
-        folder = _owner_only(resources.cache_root() / "xla")
+        folder = resources.owner_only(resources.cache_root() / "xla")
         if folder is not None:
             jax.config.update("jax_compilation_cache_dir", str(folder))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
             jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return jax.default_backend()
-
-
-def _owner_only(folder: Path) -> Path | None:
-    """`folder`, made for its owner alone; None if that cannot be had.
-
-    A cache entry is machine code that is run: nobody else may write there.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.chmod(0o700)
-        return folder if folder.stat().st_uid == os.getuid() else None
-    except OSError:
-        return None
 
 
 def room_for_data() -> int:

@@ -3,9 +3,8 @@
 XLA's CPU convolutions are several times slower than matrix products, above all backwards.
 While a model is traced under `lowered()`, `jax.lax.conv_general_dilated` becomes patches
 and one matrix product, and pooling over windows that do not overlap becomes a reshape and
-a reduction; both are differentiated by JAX, so the backward pass is lowered too. Scans are
-lowered by `recurrence.py`. Exact to float32 rounding. What does not fit goes to XLA unchanged.
-GPUs keep cuDNN.
+a reduction; both are differentiated by JAX, so the backward pass is lowered too. Exact to
+float32 rounding. What does not fit goes to XLA unchanged. GPUs keep cuDNN.
 """
 
 import contextlib
@@ -15,8 +14,6 @@ import math
 import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
-
-from septet.engine.recurrence import scan_for
 
 MOST_SLICES = 16
 """Largest pooling window whose maximum is taken slice by slice."""
@@ -30,15 +27,14 @@ def lowered(platform: str) -> Iterator[None]:
         return
     from jax import lax
 
-    original = lax.conv_general_dilated, lax.reduce_window, lax.scan, lax.conv_transpose
+    original = lax.conv_general_dilated, lax.reduce_window, lax.conv_transpose
     lax.conv_general_dilated = _convolution_for(original[0])
     lax.reduce_window = _pooling_for(original[1])
-    lax.scan = scan_for(original[2])
     lax.conv_transpose = _transposed_for(lax.conv_general_dilated)
     try:
         yield
     finally:
-        lax.conv_general_dilated, lax.reduce_window, lax.scan, lax.conv_transpose = original
+        lax.conv_general_dilated, lax.reduce_window, lax.conv_transpose = original
 
 
 def _convolution_for(original: Any) -> Any:

@@ -4,16 +4,21 @@ One compilation serves every chunk length, so the host may take control back whe
 likes and no result depends on when it does.
 """
 
+import logging
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from septet.engine.compiling import compile_for, options_for
 from septet.engine.lowering import lowered
+from septet.engine.native import building
+from septet.engine.native.graph import UnsupportedError
+from septet.engine.native.step import NativeStep
 from septet.engine.schedules import Control, rate_at
 from septet.engine.state import TrainState
 from septet.task import Augment
+
+logger = logging.getLogger(__name__)
 
 Step = Callable[[TrainState, Any, Control], tuple[TrainState, dict[str, Any]]]
 
@@ -105,6 +110,9 @@ class Program:
         self.num_traces = 0
         self._step = step
         self._platform = platform
+        self._native: NativeStep | None = None
+        self._one: Any = None
+        self._shapes: Any = None
         self._compiled: Any = None
         self._lowered: Any = None
         self._options: dict[str, Any] = {}
@@ -114,16 +122,54 @@ class Program:
     def lower(self, state: Any, block: Any, order: Any, control: Control) -> None:
         """Trace for these shapes; cheap beside compiling, and not safe to do in a thread."""
         import jax
+
+        # Traced once though used twice: the second use finds the first's trace.
+        self._one = jax.jit(self._single, inline=True)
+        self._shapes = jax.tree.map(_shape_of, (state, block, order, control))
+        with lowered(self._platform):
+            self._native = self._as_native()
+            if self._native is None:
+                self._lower_for_xla()
+
+    def _as_native(self) -> NativeStep | None:
+        """The step as C, where that serves and can be had."""
+        import jax
+        import numpy as np
+
+        if self._platform != "cpu":
+            return None
+        try:
+            building.compiler()
+            arguments = (jax.ShapeDtypeStruct((), np.int32), *self._shapes)
+            traced = self._one.trace(*arguments)
+            return NativeStep(traced.jaxpr, arguments, traced.out_info)
+        except (UnsupportedError, building.NoCompilerError) as reason:
+            logger.debug("XLA takes the step: %s", reason)
+        except Exception as error:
+            # A defect of this compiler must not cost anyone a run that XLA can do.
+            logger.warning("A step could not be written as C, so XLA takes it: %r", error)
+        return None
+
+    def _lower_for_xla(self) -> None:
+        import jax
         import numpy as np
 
         program = jax.jit(self._run, donate_argnums=0)
-        with lowered(self._platform):
-            traced = program.trace(state, block, order, control, np.int32(0), np.int32(0))
-            self._options = options_for(traced.jaxpr.jaxpr, self._platform)
-            self._lowered = traced.lower()
+        traced = program.trace(*self._shapes, np.int32(0), np.int32(0))
+        self._options = options_for(traced.jaxpr.jaxpr, self._platform)
+        self._lowered = traced.lower()
 
     def compile(self) -> None:
         """Compile what was lowered; may run in a thread."""
+        if self._native is not None:
+            try:
+                self._native.compile()
+                return
+            except building.NoCompilerError as reason:
+                logger.warning("The C compiler refused a step, so XLA takes it: %s", reason)
+                self._native = None
+                with lowered(self._platform):
+                    self._lower_for_xla()
         self._compiled = compile_for(self._lowered, self._options)
         self._lowered = None
 
@@ -142,6 +188,8 @@ class Program:
 
     def memory_bytes(self) -> int | None:
         """Device memory of a call: arguments, results and temporaries; None if not told."""
+        if self._native is not None:
+            return self._native.memory_bytes
         try:
             analysis = self._compiled.memory_analysis()
             return int(analysis.argument_size_in_bytes + analysis.temp_size_in_bytes)
@@ -159,7 +207,23 @@ class Program:
             self._thread = None
             if self._failure is not None:
                 raise self._failure
+        if self._native is not None:
+            return self._native(state, block, order, control, start, count, self.halts)
         return self._compiled(state, block, order, control, np.int32(start), np.int32(count))
+
+    def _single(
+        self, index: Any, state: Any, block: Any, order: Any, control: Control
+    ) -> tuple[Any, dict[str, Any], Any]:
+        """One step: (state, logs, whether its running loss is finite)."""
+        import jax
+        import jax.numpy as jnp
+        from jax import lax
+
+        self.num_traces += 1
+        rows = lax.dynamic_slice_in_dim(order, index * self.batch_size, self.batch_size)
+        batch = jax.tree.map(lambda array: jnp.take(array, rows, axis=0), block)
+        state, logs = self._step(state, batch, control)
+        return state, logs, jnp.isfinite(logs["loss"]).all() if "loss" in logs else jnp.array(True)
 
     def _run(
         self, state: Any, block: Any, order: Any, control: Control, start: Any, count: Any
@@ -168,28 +232,25 @@ class Program:
         import jax.numpy as jnp
         from jax import lax
 
-        self.num_traces += 1
-
-        # Traced once though used twice: the second use finds the first's trace.
-        @partial(jax.jit, inline=True)
-        def one(
-            index: Any, state: Any, block: Any, order: Any, control: Control
-        ) -> tuple[Any, dict[str, Any]]:
-            rows = lax.dynamic_slice_in_dim(order, index * self.batch_size, self.batch_size)
-            batch = jax.tree.map(lambda array: jnp.take(array, rows, axis=0), block)
-            return self._step(state, batch, control)
-
         def body(carry: Any) -> Any:
             index, state, _, bad = carry
-            state, logs = one(start + index, state, block, order, control)
-            first = (bad < 0) & ~jnp.isfinite(logs["loss"]).all() if "loss" in logs else False
+            state, logs, is_finite = self._one(start + index, state, block, order, control)
+            first = (bad < 0) & ~is_finite
             return index + 1, state, logs, jnp.where(first, state.step - 1, bad)
 
         def is_unfinished(carry: Any) -> Any:
             index, _, _, bad = carry
             return (index < count) & (bad < 0) if self.halts else index < count
 
-        shapes = jax.eval_shape(one, start, state, block, order, control)[1]
+        shapes = jax.eval_shape(self._one, start, state, block, order, control)[1]
         logs = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         bad = jnp.full((), -1, jnp.int32)
         return lax.while_loop(is_unfinished, body, (jnp.int32(0), state, logs, bad))[1:]
+
+
+def _shape_of(leaf: Any) -> Any:
+    import jax
+    import numpy as np
+
+    dtype = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
+    return jax.ShapeDtypeStruct(np.shape(leaf), dtype)

@@ -17,13 +17,16 @@ from septet.fitting.talking import note
 class OrderedSource:
     """Arrays that are used in an order drawn for each epoch."""
 
-    def __init__(self, whole: Any, indices: Any, *, seed: int | None = None):
+    def __init__(
+        self, whole: Any, indices: Any, *, seed: int | None = None, batch_size: int | None = None
+    ):
         """Take the whole arrays and Keras' iterator over their row numbers.
 
         Args:
             whole: Pytree of host arrays with the same first axis.
             indices: `keras_inside.batches` over the row numbers.
             seed: Order the epochs by (seed, epoch) in place of Keras' draws.
+            batch_size: Examples of a batch where `indices` gives all rows at once.
         """
         import jax
 
@@ -32,10 +35,13 @@ class OrderedSource:
         self._whole = whole
         self._indices = indices
         self._seed = seed
+        self._size = batch_size
 
     @property
     def num_steps(self) -> int | None:
         """Steps of an epoch, where known."""
+        if self._size is not None:
+            return -(-self.num_examples // self._size)
         return self._indices.num_batches
 
     def peek(self) -> Any:
@@ -43,7 +49,8 @@ class OrderedSource:
         import jax
 
         _, _, (rows, *_) = next(iter(self._indices))
-        return jax.tree.map(lambda array: array[: len(rows)], self._whole)
+        count = min(self._size or len(rows), len(rows))
+        return jax.tree.map(lambda array: array[:count], self._whole)
 
     def reset(self) -> None:
         """Begin anew, as Keras does before the first epoch."""
@@ -92,6 +99,9 @@ class OrderedSource:
     def _runs(self, number: int) -> Iterator[tuple[int, list[np.ndarray]]]:
         """Draw the order of an epoch: (first step, rows of each step) of steps of one size."""
         batches = [np.asarray(batch[0], np.int32) for _, _, batch in self._indices]
+        if self._size is not None:
+            (rows,) = batches
+            batches = np.split(rows, range(self._size, len(rows), self._size))
         if self._seed is not None and batches:
             order = epoch_order(self.num_examples, self._seed, number)
             ends = np.cumsum([len(batch) for batch in batches])
@@ -109,9 +119,11 @@ class OrderedSource:
 class ArraySource(OrderedSource):
     """Arrays in memory: put on the device once, gathered there in the order of each epoch."""
 
-    def __init__(self, whole: Any, indices: Any, *, seed: int | None = None):
+    def __init__(
+        self, whole: Any, indices: Any, *, seed: int | None = None, batch_size: int | None = None
+    ):
         """See `OrderedSource`."""
-        super().__init__(whole, indices, seed=seed)
+        super().__init__(whole, indices, seed=seed, batch_size=batch_size)
         self._arrays: Any = None
 
     def epoch(self, number: int, done: int = 0) -> Iterator[Block]:

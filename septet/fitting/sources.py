@@ -78,6 +78,12 @@ def open_source(
     _, _, (whole, *_) = next(iter(everything))
     if not is_dense(whole):
         return IterableSource(batches)
+    if steps is None and isinstance(shuffle, bool):
+        # Keras draws one order for all rows: asked for them at once, it draws the same.
+        rows = keras_inside.batches(
+            np.arange(num_examples), batch_size=num_examples, shuffle=shuffle
+        )
+        return ArraySource(whole, rows, seed=seed, batch_size=size)
     return ArraySource(whole, indices(), seed=seed)
 
 

@@ -152,6 +152,8 @@ def machine() -> dict[str, Any]:
     """What the run computes on: results are equal bit for bit on equal machines."""
     import jax
 
+    from septet.engine.native import building
+
     devices = jax.devices()
     return {
         "backend": jax.default_backend(),
@@ -161,6 +163,7 @@ def machine() -> dict[str, Any]:
         "cpu_count": os.cpu_count() or 1,
         "platform": f"{platform.system()} {platform.machine()}",
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "c_compiler": building.description(),
     }
 
 

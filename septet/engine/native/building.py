@@ -1,0 +1,132 @@
+"""The machine's C compiler: found, asked what the processor has, and run once for each text.
+
+What it makes is kept in an owner-only folder under the hash of all that it was made from.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from septet.data import resources
+from septet.engine.native.products import Vectors
+
+COMPILERS = ("gcc", "clang", "cc")
+FLAGS = (
+    "-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
+    "-fopenmp-simd", "-fPIC", "-shared", "-w",
+)  # fmt: skip
+TIMEOUT_S = 120.0
+SWITCH = "SEPTET_NATIVE"
+"""Environment variable: "0" leaves everything to XLA."""
+
+
+class NoCompilerError(Exception):
+    """There is no C compiler that works here."""
+
+
+@functools.cache
+def compiler() -> tuple[str, Vectors]:
+    """(path of the compiler, what the processor has).
+
+    Raises:
+        NoCompilerError: There is none, or it is switched off.
+    """
+    if os.environ.get(SWITCH, "1") == "0":
+        raise NoCompilerError(f"{SWITCH} is 0.")
+    for name in COMPILERS:
+        path = shutil.which(name)
+        if path is None:
+            continue
+        command = [path, *_machine(), "-dM", "-E", "-x", "c", os.devnull]
+        try:
+            found = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        if found.returncode == 0:
+            return path, _vectors(found.stdout)
+    raise NoCompilerError(f"None of {', '.join(COMPILERS)} is on the PATH.")
+
+
+def description() -> str:
+    """The compiler in words, for a receipt: other machine code may round otherwise."""
+    try:
+        path, vectors = compiler()
+    except NoCompilerError:
+        return "none"
+    return f"{_version(path).splitlines()[0]}, vectors of {vectors.lanes}"
+
+
+def _machine() -> list[str]:
+    is_arm = platform.machine().lower() in ("aarch64", "arm64")
+    return ["-mcpu=native"] if is_arm else ["-march=native"]
+
+
+def _vectors(macros: str) -> Vectors:
+    if "__AVX512F__" in macros:
+        return Vectors(16, 32)
+    if "__AVX__" in macros:
+        return Vectors(8, 16)
+    return Vectors(4, 32 if "__ARM_NEON" in macros else 16)
+
+
+def build(text: str) -> ctypes.CDLL:
+    """The compiled program.
+
+    Raises:
+        NoCompilerError: The compiler is gone or refuses the text.
+    """
+    path, vectors = compiler()
+    command = [path, *FLAGS, *_machine(), f"-DLANES={vectors.lanes}"]
+    if vectors.lanes == 16:
+        command.append("-mprefer-vector-width=512")
+    key = "\n".join([*command, _version(path), platform.processor(), _cpu(), text])
+    name = f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.so"
+    folder = resources.owner_only(resources.cache_root() / "native")
+    kept = folder / name if folder is not None else None
+    if kept is not None and kept.exists():
+        try:
+            return ctypes.CDLL(str(kept))
+        except OSError:
+            kept.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="septet-native-") as made:
+        source, library = Path(made) / "step.c", Path(made) / "step.so"
+        source.write_text(text)
+        arguments = [*command, str(source), "-o", str(library), "-lm"]
+        try:
+            done = subprocess.run(arguments, capture_output=True, text=True, timeout=TIMEOUT_S)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise NoCompilerError(str(error)) from None
+        if done.returncode:
+            raise NoCompilerError(done.stderr[-2000:])
+        if kept is not None:
+            try:
+                # Another process may have made the same one meanwhile: it is as good.
+                beside = kept.with_suffix(f".{os.getpid()}")
+                shutil.copyfile(library, beside)
+                beside.replace(kept)
+            except OSError:
+                pass
+        return ctypes.CDLL(str(library))
+
+
+@functools.cache
+def _version(path: str) -> str:
+    found = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=TIMEOUT_S)
+    return found.stdout
+
+
+@functools.cache
+def _cpu() -> str:
+    """Kind and abilities of the processor: what was made for another one must not run here."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.machine()
+    wanted = ("model name", "flags", "Features", "CPU part")
+    return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))

@@ -1,0 +1,321 @@
+"""Matrix products of sizes known beforehand, as tiles that stay in registers."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from septet.engine.native.graph import Value
+from septet.engine.native.indexing import Layout, collapsed, contiguous
+
+MOST_DEEP = 256
+"""Rows of the right side that are gone through at once: a tile's part stays in the cache."""
+FEW_ROWS = 8
+"""With fewer rows the right side is not worth turning or copying."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """What the processor has: numbers in a register, and registers."""
+
+    lanes: int
+    registers: int
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One product [rows, depth] by [depth, columns]; distances between neighbours."""
+
+    rows: int
+    columns: int
+    depth: int
+    left: tuple[int, int]
+    right: tuple[int, int]
+    out: int
+
+
+def product(dot: Value, sides: tuple[Layout, Layout], vectors: Vectors) -> str:
+    """The text of a C function's arguments and body: (out, left, right)."""
+    axes = [_axes(dot, side, sides[side]) for side in (0, 1)]
+    (batch_left, rows, left_depth), (batch_right, columns, right_depth) = axes
+    depth = math.prod(size for size, _ in left_depth)
+    out = contiguous(dot.shape)
+    num_batch = len(batch_left)
+    out_rows = out[num_batch : num_batch + len(rows)]
+    out_columns = out[num_batch + len(rows) :]
+    # Rows that are not one stride apart are loops of their own, all but the innermost.
+    split = _split(rows, out_rows)
+    outer = [
+        *((a[0], a[1], b[1], o) for a, b, o in zip(batch_left, batch_right, out, strict=False)),
+        *((size, stride, 0, o) for (size, stride), o in zip(rows[:split], out_rows, strict=False)),
+    ]
+    rows, out_rows = rows[split:], out_rows[split:]
+    shape = Shape(
+        math.prod(size for size, _ in rows),
+        math.prod(size for size, _ in columns),
+        depth,
+        (_stride(rows), _stride(left_depth)),
+        (_stride(right_depth), _stride(columns)),
+        collapsed([size for size, _ in rows], out_rows) or 1,
+    )
+    assert not columns or collapsed([s for s, _ in columns], out_columns) == 1
+    lines = [f"a += {sides[0].offset}; b += {sides[1].offset};"]
+    opened, places = [], [[], [], []]
+    for level, (size, a, b, o) in enumerate(outer):
+        if size > 1:
+            opened.append(f"for (long g{level} = 0; g{level} < {size}; g{level}++) {{")
+            for found, stride in zip(places, (a, b, o), strict=True):
+                found.append(f"g{level} * {stride}")
+    lines += opened
+    for name, pointer, found in zip("abc", ("A", "B", "C"), places, strict=True):
+        kind = "f32" if name == "c" else "const f32"
+        lines.append(f"{kind} *{pointer} = {' + '.join([name, *found])};")
+    lines += _tiles(shape, vectors)
+    lines.append("}" * len(opened))
+    return "(f32 *restrict c, f32 *restrict a, f32 *restrict b) {\n" + "\n".join(lines) + "\n}\n"
+
+
+def _axes(dot: Value, side: int, where: Layout) -> list[list[tuple[int, int]]]:
+    """(size, stride) of the batch's, the free and the contracted axes of a side."""
+    value = dot.args[side]
+    contracted, batch = dot.params["contracted"][side], dot.params["batch"][side]
+    free = [axis for axis in range(len(value.shape)) if axis not in {*contracted, *batch}]
+    return [
+        [(value.shape[axis], where.strides[axis]) for axis in axes]
+        for axes in (batch, free, contracted)
+    ]
+
+
+def _split(rows: Sequence[tuple[int, int]], out: Sequence[int]) -> int:
+    """How many of the outer axes of the rows must be loops of their own."""
+    for count in range(len(rows) + 1):
+        sizes = [size for size, _ in rows[count:]]
+        if collapsed(sizes, [stride for _, stride in rows[count:]]) is not None:
+            return count
+    raise AssertionError("no axes always collapse")
+
+
+def _stride(axes: Sequence[tuple[int, int]]) -> int:
+    found = collapsed([size for size, _ in axes], [stride for _, stride in axes])
+    assert found is not None
+    return found
+
+
+def _tiles(shape: Shape, vectors: Vectors) -> list[str]:
+    runs_along = shape.right[0] == 1 and shape.columns > 1
+    if runs_along and shape.left[1] == 1 and shape.rows < FEW_ROWS:
+        return _dots(shape, vectors)
+    if shape.columns == 1:
+        is_even = shape.left[1] == 1 and shape.right[0] == 1
+        return _dots(shape, vectors) if is_even else _plain(shape)
+    if runs_along or shape.right[1] == 1:
+        return _broadcasts(shape, vectors, is_turned=shape.right[1] != 1)
+    return _plain(shape)
+
+
+def _plain(shape: Shape) -> list[str]:
+    (row, deep), (down, across) = shape.left, shape.right
+    return [
+        f"for (long m = 0; m < {shape.rows}; m++)",
+        f"for (long n = 0; n < {shape.columns}; n++) {{",
+        "f32 sum = 0;",
+        "#pragma omp simd reduction(+:sum)",
+        f"for (long k = 0; k < {shape.depth}; k++) "
+        f"sum += A[m * {row} + k * {deep}] * B[k * {down} + n * {across}];",
+        f"C[m * {shape.out} + n] = sum;",
+        "}",
+    ]
+
+
+def _pieces(total: int, size: int) -> list[tuple[int, int, int]]:
+    """(first, size, how many) of equal pieces, and of one for what is left."""
+    size = min(size, total)
+    count, left = divmod(total, size)
+    return [(0, size, count), *([(count * size, left, 1)] if left else [])]
+
+
+def _cycles(height: int, width: int) -> float:
+    """Of one round of a tile: two multiplications at once, each done after four."""
+    return max(height * width / 2, (height + width) / 2, 4.0)
+
+
+def _height(rows: int, width: int, vectors: Vectors) -> tuple[float, int]:
+    """(cycles of all rows, height of a tile) that is best for tiles of this width."""
+    most = max(1, (vectors.registers - 1 - width) // width)
+    choices = []
+    for height in range(1, min(rows, most) + 1):
+        pieces = _pieces(rows, height)
+        choices.append((sum(n * _cycles(h, width) for _, h, n in pieces), -height))
+    cycles, height = min(choices)
+    return cycles, -height
+
+
+def _widths(columns: int, rows: int, vectors: Vectors) -> list[int]:
+    """Widths of tiles, in vectors, that cover all columns in the fewest cycles."""
+    options = range(1, 4 if vectors.registers <= 16 else 5)
+    each = {width: _height(rows, width, vectors)[0] for width in options}
+    best: list[tuple[float, list[int]]] = [(0.0, [])]
+    for total in range(1, columns + 1):
+        best.append(
+            min(
+                (best[total - width][0] + cycles, [*best[total - width][1], width])
+                for width, cycles in each.items()
+                if width <= total
+            )
+        )
+    return sorted(best[columns][1], reverse=True)
+
+
+def _broadcasts(shape: Shape, vectors: Vectors, is_turned: bool) -> list[str]:
+    """Rows of the right side times single numbers of the left.
+
+    The depth is taken in parts that the first cache holds, and the right side is copied
+    together, or turned, where several tiles read it.
+    """
+    lanes = vectors.lanes
+    widths = _widths(-(-shape.columns // lanes), shape.rows, vectors)
+    is_packed = is_turned or _is_packed(shape)
+    parts = _pieces(shape.depth, MOST_DEEP)
+    lines = []
+    if is_packed:
+        room = min(shape.depth, MOST_DEEP) * max(widths) * lanes
+        lines.append(f"f32 pack[{room}] __attribute__((aligned(64)));")
+    for first, depth, times in parts:
+        lines.append(f"for (long q = 0; q < {times}; q++) {{")
+        lines.append(f"const f32 *a = A + ({first} + q * {depth}) * {shape.left[1]};")
+        lines.append(f"const f32 *b = B + ({first} + q * {depth}) * {shape.right[0]};")
+        follows = "1" if first else "q" if times > 1 else "0"
+        begin = 0
+        for width, count, is_last in _groups(widths, bool(shape.columns % lanes)):
+            lines.append(f"for (long j = 0; j < {count}; j++) {{")
+            lines.append(f"long n = ({begin} + j * {width}) * {lanes};")
+            if is_packed:
+                lines += _packed(shape, lanes, width, depth, is_turned, is_last)
+            _, tall = _height(shape.rows, width, vectors)
+            source = ("pack", width * lanes) if is_packed else ("b + n", shape.right[0])
+            for top, height, rounds in _pieces(shape.rows, tall):
+                lines.append(f"for (long i = 0; i < {rounds}; i++) {{")
+                lines.append(f"long m = {top} + i * {height};")
+                lines += _broadcast_tile(shape, lanes, (height, width), source, depth, follows)
+                lines += _written(shape, lanes, height, width, is_last)
+                lines.append("}")
+            lines.append("}")
+            begin += count * width
+        lines.append("}")
+    return lines
+
+
+def len_of(widths: Sequence[int]) -> int:
+    """Vectors in all."""
+    return sum(widths)
+
+
+def _groups(widths: Sequence[int], ends_within: bool) -> list[tuple[int, int, bool]]:
+    """(width, how many, whether it ends within a vector): the last tile alone if it does."""
+    whole = widths[:-1] if ends_within else widths
+    groups = [
+        (width, list(whole).count(width), False) for width in sorted(set(whole), reverse=True)
+    ]
+    return [*groups, (widths[-1], 1, True)] if ends_within else groups
+
+
+def _is_packed(shape: Shape) -> bool:
+    """Whether a part of the right side is copied together before several tiles read it.
+
+    Rows a large power of two apart share few places of the cache.
+    """
+    is_spread = shape.right[0] % 64 == 0 and shape.depth > 32 and shape.right[0] > 64
+    is_skewed = bool(shape.right[0] % 8)
+    return (shape.depth > 128 or is_spread or is_skewed) and shape.rows >= 2 * FEW_ROWS
+
+
+def _packed(
+    shape: Shape, lanes: int, width: int, depth: int, is_turned: bool, is_last: bool
+) -> list[str]:
+    """Copy the columns of a tile together."""
+    wide = width * lanes
+    if not is_turned:
+        loads = [
+            f"STORE(pack + k * {wide} + {at}, LOAD(b + k * {shape.right[0]} + n + {at}));"
+            for at in range(0, wide, lanes)
+        ]
+        return [f"for (long k = 0; k < {depth}; k++) {{", *loads, "}"]
+    columns = (width - 1) * lanes + shape.columns % lanes if is_last else wide
+    return [f"turn(b + n * {shape.right[1]}, {shape.right[1]}, {columns}, {depth}, pack, {wide});"]
+
+
+def _broadcast_tile(
+    shape: Shape,
+    lanes: int,
+    size: tuple[int, int],
+    source: tuple[str, int],
+    depth: int,
+    follows: str,
+) -> list[str]:
+    (row, deep), (right, down), (height, width) = shape.left, source, size
+    cells = list(itertools.product(range(height), range(width)))
+    lines = [f"vec s{r}_{v} = {{0}};" for r, v in cells]
+    if follows != "0":
+        lines.append(f"if ({follows}) {{")
+        lines += [
+            f"s{r}_{v} = LOAD(C + (m + {r}) * {shape.out} + n + {v * lanes});" for r, v in cells
+        ]
+        lines.append("}")
+    lines += [
+        f"const f32 *x = a + m * {row}, *y = {right};",
+        f"for (long k = 0; k < {depth}; k++) {{",
+    ]
+    lines += [f"vec y{v} = LOAD(y + {v * lanes});" for v in range(width)]
+    for r in range(height):
+        lines.append(f"{{ vec z = spread(x[{r * row}]);")
+        lines += [f"s{r}_{v} += z * y{v};" for v in range(width)]
+        lines.append("}")
+    return [*lines, f"x += {deep}; y += {down};", "}"]
+
+
+def _written(shape: Shape, lanes: int, height: int, width: int, is_last: bool) -> list[str]:
+    """Stores of a tile; the last vector of the last tile holds fewer numbers."""
+    lines = []
+    for r, v in itertools.product(range(height), range(width)):
+        place = f"C + (m + {r}) * {shape.out} + n + {v * lanes}"
+        if is_last and v == width - 1:
+            left = shape.columns % lanes
+            # Of a copy: what has an address is not kept in a register.
+            lines.append(f"{{ vec part = s{r}_{v}; memcpy({place}, &part, {4 * left}); }}")
+        else:
+            lines.append(f"STORE({place}, s{r}_{v});")
+    return lines
+
+
+def _dots(shape: Shape, vectors: Vectors) -> list[str]:
+    """Both sides run along the depth: sums within registers, added up at the end."""
+    lanes, (row, _), (_, across) = vectors.lanes, shape.left, shape.right
+    tall = min(shape.rows, 4)
+    wide = min(shape.columns, 2 if vectors.registers <= 16 else 4)
+    full, left = divmod(shape.depth, lanes)
+    lines = []
+    for begin, width, count in _pieces(shape.columns, wide):
+        lines.append(f"for (long j = 0; j < {count}; j++) {{")
+        lines.append(f"long n = {begin} + j * {width};")
+        for top, height, times in _pieces(shape.rows, tall):
+            cells = list(itertools.product(range(height), range(width)))
+            lines.append(f"for (long i = 0; i < {times}; i++) {{ long m = {top} + i * {height};")
+            lines += [f"vec s{r}_{v} = {{0}};" for r, v in cells]
+            lines.append(f"const f32 *x = A + m * {row}, *y = B + n * {across};")
+            if full:
+                lines.append(f"for (long k = 0; k < {full * lanes}; k += {lanes}) {{")
+                lines += [f"vec y{v} = LOAD(y + {v * across} + k);" for v in range(width)]
+                for r in range(height):
+                    lines.append(f"{{ vec z = LOAD(x + {r * row} + k);")
+                    lines += [f"s{r}_{v} += z * y{v};" for v in range(width)]
+                    lines.append("}")
+                lines.append("}")
+            lines += [f"f32 t{r}_{v} = total(s{r}_{v});" for r, v in cells]
+            if left:
+                lines.append(f"for (long k = {full * lanes}; k < {shape.depth}; k++) {{")
+                lines += [f"t{r}_{v} += x[{r * row} + k] * y[{v * across} + k];" for r, v in cells]
+                lines.append("}")
+            lines += [f"C[(m + {r}) * {shape.out} + n + {v}] = t{r}_{v};" for r, v in cells]
+            lines.append("}")
+        lines.append("}")
+    return lines
