@@ -15,7 +15,7 @@ from tests.models.parity.recorded import Recorded, recorded
 pytestmark = pytest.mark.filterwarnings("ignore:.*__array__:DeprecationWarning")
 
 TOLERANCE = 1e-5
-FIRST = {name.split(":")[0]: name for name in reversed(CASES)}
+FIRST = {name.split(":")[0]: name for name in reversed(list(CASES))}
 QUICK = {
     *FIRST.values(),
     "Conv2D: same, stride 2",
