@@ -30,7 +30,7 @@ def last(x: Any) -> Any:
     return x.movedim(1, -1)
 
 
-def edges(pads: Sequence[tuple[int, int]]) -> list[int]:
+def edges(pads: Any) -> list[int]:
     """Zeros before and after each axis as `functional.pad` wants them: the last axis first."""
     return [number for pair in reversed(pads) for number in pair]
 
@@ -44,18 +44,18 @@ def same(sizes: Sequence[int], window: int, stride: int = 1, rate: int = 1) -> l
     return pads
 
 
-def add(name: str, layer: Callable[[], Any], shape: Sequence[int], **more: Any) -> None:
+def add(name: str, layer: Any, shape: Sequence[int], **more: Any) -> None:
     """A layer on channels-last numbers; `pads` go around first, `crops` off afterwards."""
     pads: Any = more.pop("pads", None)
-    crops: Any = more.pop("crops", None)
-    fill, is_plain = more.pop("fill", 0.0), more.pop("is_plain", False)
+    crops: Any = more.pop("crops", ())
+    is_plain: Any = more.pop("is_plain", False)
 
     def forward(module: Any, inputs: Any) -> Any:
         x = inputs if is_plain else first(inputs)
         if pads:
-            x = functional.pad(x, edges(pads), value=fill)
+            x = functional.pad(x, edges(pads))
         x = module.layer(x)
-        for axis, (low, high) in enumerate(crops or (), 2):
+        for axis, (low, high) in enumerate(crops, 2):
             x = x.narrow(axis, low, x.shape[axis] - low - high)
         return x if is_plain else last(x)
 
