@@ -17,7 +17,9 @@ TASKS: Mapping[str, str] = {
 ARCHITECTURES: Mapping[str, str] = {
     "adversarial": "septet.models.adversarial:adversarial",
     "cnn": "septet.models.convolutional:cnn",
+    "discriminator": "septet.models.adversarial:discriminator",
     "generator": "septet.models.adversarial:generator",
+    "mlp": "septet.models.dense:mlp",
     "recurrent": "septet.models.recurrent:recurrent",
     "resnet": "septet.models.convolutional:resnet",
     "tabular": "septet.models.dense:tabular",

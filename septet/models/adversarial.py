@@ -12,6 +12,7 @@ from keras import layers
 from pydantic import ConfigDict, Field, validate_call
 
 from septet.models.adversarial_steps import STEPS
+from septet.models.spectral import SpectralNormalization
 
 # Its functions are typed as giving None.
 ops: Any = keras.ops
@@ -106,7 +107,7 @@ def discriminator(
     def normed(layer: Any) -> Any:
         if not is_spectral:
             return layer
-        return layers.SpectralNormalization(layer, name=f"spectral_{layer.name}")
+        return SpectralNormalization(layer, name=f"spectral_{layer.name}")
 
     pictures = keras.Input((height, width, channels), dtype="float32", name="pictures")
     if design == "dense":

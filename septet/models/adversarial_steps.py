@@ -33,20 +33,26 @@ def jax_step(model: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
         logits, rest = judged(weights, rest, ops.concatenate([real, fake]))
         loss = model.terms[0](logits[: len(real)]) + model.terms[1](logits[len(real) :])
         if model.gradient_penalty:
-            slopes = jax.grad(lambda pictures: judged(weights, rest, pictures)[0].sum())(mixed)
+
+            def total(pictures: Any) -> Any:
+                logits, after = judged(weights, rest, pictures)
+                return logits.sum(), after
+
+            slopes, rest = jax.grad(total, has_aux=True)(mixed)
             loss = loss + model.gradient_penalty * penalty(slopes)
         return loss, rest
 
     def maker_loss(weights: Any, rest: Any, judge_rest: Any, noise: Any) -> Any:
         fake, rest = made(weights, rest, noise)
-        logits, _ = judged(values.of(judge.trainable_variables), judge_rest, fake)
-        return model.terms[2](logits), rest
+        logits, judge_rest = judged(values.of(judge.trainable_variables), judge_rest, fake)
+        return model.terms[2](logits), (rest, judge_rest)
 
     lost: Any = 0.0
     for _ in range(model.critic_steps):
         noise, share = _draw(model, values, len(real))
         made_rest = values.of(maker.non_trainable_variables)
-        fake, _ = made(values.of(maker.trainable_variables), made_rest, noise)
+        fake, made_rest = made(values.of(maker.trainable_variables), made_rest, noise)
+        values.put(maker.non_trainable_variables, made_rest)
         weights = values.of(judge.trainable_variables)
         (lost, rest), gradient = jax.value_and_grad(judge_loss, has_aux=True)(
             weights, values.of(judge.non_trainable_variables), fake, real + share * (fake - real)
@@ -59,7 +65,7 @@ def jax_step(model: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
         values.put(model.second_variables, second)
     noise, _ = _draw(model, values, len(real))
     weights = values.of(maker.trainable_variables)
-    (won, rest), gradient = jax.value_and_grad(maker_loss, has_aux=True)(
+    (won, (rest, judge_rest)), gradient = jax.value_and_grad(maker_loss, has_aux=True)(
         weights,
         values.of(maker.non_trainable_variables),
         values.of(judge.non_trainable_variables),
@@ -68,6 +74,7 @@ def jax_step(model: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
     weights, optimizer = model.optimizer.stateless_apply(optimizer, gradient, weights)
     values.put(maker.trainable_variables, weights)
     values.put(maker.non_trainable_variables, rest)
+    values.put(judge.non_trainable_variables, judge_rest)
     with keras.StatelessScope(values.pairs(model.metrics_variables)) as scope:
         logs = measured(model, won, lost, len(real))
     values.put(

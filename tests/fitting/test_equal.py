@@ -28,7 +28,8 @@ pytestmark = [
 EPOCHS = 2
 NESTED = {"many_inputs", "many_outputs_with_loss_weights", "dicts_in_and_out", "shared_layers"}
 NOT_FOR = {
-    "weighted_samples": NESTED | {"added_loss_alone", "custom_train_step", "custom_compute_loss"},
+    "weighted_samples": NESTED
+    | {"added_loss_alone", "custom_train_step", "custom_compute_loss", "per_step_outputs"},
     "torch_loader": {"added_loss_alone"},
 }
 """Forms that Keras itself refuses for some kinds, or that their own steps do not look at."""
@@ -81,6 +82,33 @@ def test_every_kind_in_every_form_trains_as_keras_does(kind, form):
     if kind in NOT_FOR.get(form, ()):
         pytest.skip("refused by Keras, or not looked at by the model's own step")
     assert_same(kind, form)
+
+
+def weighted(train: Any, weights: np.ndarray, **compiled: Any) -> dict[str, Any]:
+    """The history of a model that answers at each of six steps, on weighted examples."""
+    keras.utils.set_random_seed(3)
+    model, x, y = KINDS["per_step_outputs"]()
+    model.compile("adam", "mse", **compiled)
+    arguments = {"sample_weight": weights, "batch_size": 16, "epochs": EPOCHS, "verbose": 0}
+    return train(model, x, y, **arguments).history
+
+
+@pytest.mark.parametrize("metrics", ["metrics", "weighted_metrics"])
+def test_each_step_of_an_example_may_have_a_weight(metrics):
+    weights = np.random.default_rng(5).uniform(0.5, 1.5, (40, 6)).astype(np.float32)
+    expected = weighted(keras.Model.fit, weights, **{metrics: ["mae"]})
+    found = weighted(fit, weights, **{metrics: ["mae"]})
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-5, err_msg=name)
+
+
+def test_one_weight_for_all_steps_is_refused_as_keras_refuses_it():
+    messages = []
+    for train in (keras.Model.fit, fit):
+        with pytest.raises(ValueError, match="broadcast") as refused:
+            weighted(train, np.ones(40, np.float32))
+        messages.append(str(refused.value))
+    assert messages[0] == messages[1]
 
 
 def test_there_are_at_least_thirty_kinds():

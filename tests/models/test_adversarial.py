@@ -4,6 +4,7 @@ from typing import Any
 
 from septet.models.adversarial import LOSSES, Adversarial, discriminator, generator
 from septet.models.adversarial_steps import penalty
+from septet.models.spectral import SpectralNormalization
 
 # isort: split
 # Septet comes first, since it chooses the backend of Keras.
@@ -92,7 +93,8 @@ def test_the_penalty_is_of_the_distance_from_length_one():
     assert float(np.asarray(penalty(slopes))) == pytest.approx((4 + 1) / 2, rel=1e-4)
 
 
-def test_spectral_normalisation_bounds_what_a_layer_stretches_in_training():
+@pytest.mark.parametrize("training", [True, False])
+def test_spectral_normalisation_bounds_what_a_layer_stretches(training):
     model = players("dense", is_spectral=True)
     model.fit(pictures(), epochs=20, batch_size=8, verbose="0")
     layer = model.discriminator.get_layer("spectral_dense1")
@@ -102,9 +104,35 @@ def test_spectral_normalisation_bounds_what_a_layer_stretches_in_training():
     assert np.linalg.norm(kernel, 2) > 1.3  # else there is nothing to bound
     inputs = np.concatenate([np.linalg.svd(kernel)[0][:, :1].T, np.zeros((1, 64))])
     one, zero = np.asarray(
-        layer.stateless_call(trainable, fixed, inputs.astype("float32"), training=True)[0]
+        layer.stateless_call(trainable, fixed, inputs.astype("float32"), training=training)[0]
     )
     assert np.linalg.norm(one - zero) == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_kernel_of_zeros_stays_one_of_zeros():
+    layer = SpectralNormalization(keras.layers.Dense(3, kernel_initializer="zeros"))
+    found = np.asarray(layer(np.ones((2, 4), "float32"), training=True))
+    np.testing.assert_array_equal(found, np.zeros((2, 3)))
+
+
+def test_the_state_of_a_step_holds_what_both_players_keep():
+    """Statistics of the generator move with each of its batches, as on the other backends."""
+    model = players(is_spectral=True, critic_steps=2)
+    groups = (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
+    state = [[variable.value for variable in group] for group in groups]
+    _, after = model.train_step(tuple(state), pictures(8))
+    moved = {
+        variable.path: not np.array_equal(one, other)
+        for variable, one, other in zip(groups[1], state[1], after[1], strict=True)
+    }
+    kept = {path: m for path, m in moved.items() if path.endswith(("moving_mean", "/vector"))}
+    assert len(kept) == 6
+    assert all(kept.values())
 
 
 def test_what_does_not_fit_is_refused():

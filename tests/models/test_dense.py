@@ -1,6 +1,6 @@
 """Dense networks: their numbers, their inputs, and what they refuse."""
 
-from septet.models.dense import dense, tabular
+from septet.models.dense import mlp, tabular
 
 # isort: split
 # Septet comes first, since it chooses the backend of Keras.
@@ -12,13 +12,49 @@ from pydantic import ValidationError
 pytestmark = pytest.mark.slow  # builds and compiles many networks
 
 
-def test_dense_computes_its_layers():
+def test_mlp_computes_its_layers():
     keras.utils.set_random_seed(0)
-    model = dense(3, [5, 4], 2, "tanh")
+    model = mlp(num_features=3, hidden=[5, 4], num_outputs=2, activation="tanh", dropout=0.5)
     inputs = np.random.default_rng(0).normal(size=(7, 3)).astype("float32")
-    a, b, c, d, e, f = map(np.asarray, model.weights)
+    names = ("hidden1", "hidden2", "outputs")
+    layers = [list(map(np.asarray, model.get_layer(name).weights)) for name in names]
+    (a, b), (c, d), (e, f) = layers
     expected = np.tanh(np.tanh(inputs @ a + b) @ c + d) @ e + f
-    np.testing.assert_allclose(np.asarray(model(inputs)), expected, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(model({"features": inputs})), expected, atol=1e-5)
+    training = np.asarray(model({"features": inputs}, training=True))
+    assert np.abs(training - expected).max() > 0.1  # half of the hidden units are left out
+
+
+def test_mlp_without_hidden_layers_is_linear():
+    model = mlp(num_features=3, hidden=[], num_outputs=2)
+    assert [tuple(weight.shape) for weight in model.weights] == [(3, 2), (2,)]
+
+
+def test_mlp_normalises_each_hidden_layer():
+    keras.utils.set_random_seed(0)
+    model = mlp(num_features=3, hidden=[6], num_outputs=2, is_normalised=True)
+    hidden = keras.Model(model.inputs, model.get_layer("normalization1").output)
+    inputs = np.random.default_rng(0).normal(5.0, 3.0, (256, 3)).astype("float32")
+    found = np.asarray(hidden([inputs], training=True))
+    np.testing.assert_allclose(found.mean(axis=0), 0.0, atol=1e-4)
+    np.testing.assert_allclose(found.std(axis=0), 1.0, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"num_features": 0},
+        {"num_outputs": True},
+        {"hidden": [0]},
+        {"hidden": [4] * 65},
+        {"activation": "sine"},
+        {"dropout": 1.0},
+        {"colour": 1},
+    ],
+)
+def test_arguments_of_mlp_out_of_range_are_refused(arguments):
+    with pytest.raises(ValidationError):
+        mlp(**{"num_features": 3, "num_outputs": 2, **arguments})
 
 
 def test_tabular_has_only_the_inputs_that_have_columns():

@@ -23,27 +23,38 @@ def network(kind, **arguments) -> keras.Model:
 
 @pytest.mark.parametrize("kind", LAYERS)
 @pytest.mark.parametrize("is_bidirectional", [False, True])
-def test_padding_changes_nothing(kind, is_bidirectional):
-    model = network(kind, has_lengths=True, is_bidirectional=is_bidirectional)
-    together = np.asarray(model(pad(some_series(), length=9)))
+@pytest.mark.parametrize("is_each_step", [False, True])
+def test_padding_changes_nothing(kind, is_bidirectional, is_each_step):
+    model = network(
+        kind, has_lengths=True, is_bidirectional=is_bidirectional, is_each_step=is_each_step
+    )
+    padded = pad(some_series(), length=9)
+    # Whatever the padding holds.
+    padded["series"][0, 4:] = 9.0
+    together = np.asarray(model(padded))
     for answer, series in zip(together, some_series(), strict=True):
-        np.testing.assert_allclose(answer, np.asarray(model(pad([series])))[0], atol=1e-6)
+        alone = np.asarray(model(pad([series])))[0]
+        found = answer[: len(series)] if is_each_step else answer
+        np.testing.assert_allclose(found, alone, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-def test_a_stream_answers_as_the_whole_series_does(kind):
-    model = network(kind, is_each_step=True)
+@pytest.mark.parametrize("has_lengths", [False, True])
+def test_a_stream_answers_as_the_whole_series_does(kind, has_lengths):
+    model = network(kind, is_each_step=True, has_lengths=has_lengths)
     stream = Stream(model)
     for _ in range(2):
         for series in some_series():
-            whole = np.asarray(model({"series": series[None]}))[0]
+            given = pad([series]) if has_lengths else {"series": series[None]}
+            whole = np.asarray(model(given))[0]
             for row, expected in zip(series, whole, strict=True):
                 np.testing.assert_allclose(stream.step(row), expected, atol=1e-6)
             stream.reset()
 
 
-def test_streams_advance_together():
-    model = network("gru", is_each_step=True)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_streams_advance_together(kind):
+    model = network(kind, is_each_step=True)
     series = np.stack([some_series()[1], some_series()[1][::-1]])
     stream = Stream(model, batch_size=2)
     answers = np.stack([stream.step(series[:, step]) for step in range(7)], axis=1)

@@ -6,6 +6,7 @@ from septet.models.transformer_layers import rotated, sinusoids
 
 # isort: split
 # Septet comes first, since it chooses the backend of Keras.
+import jax
 import keras
 import numpy as np
 import pytest
@@ -55,6 +56,24 @@ def test_cached_decoding_is_full_decoding(positions, norm):
     np.testing.assert_array_equal(found.argmax(-1), full.argmax(-1))
 
 
+@pytest.mark.parametrize("positions", ["rotary", "learned"])
+def test_decoding_compiles_into_one_loop(positions):
+    model = make(decoder, positions, vocabulary_size=11)
+    full = np.asarray(model({"tokens": tokens(9)}))
+    decoding = Decoding(model, 12)
+
+    def step(state, given):
+        logits, state = decoding.step(state, *given)
+        return state, logits
+
+    @jax.jit
+    def decode(given):
+        return jax.lax.scan(step, decoding.start(3), (given.T, np.arange(9)))[1]
+
+    found = np.asarray(decode(tokens(9))).swapaxes(0, 1)
+    np.testing.assert_allclose(found, full, atol=1e-5)
+
+
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("positions", POSITIONS)
 def test_cached_translation_is_full_translation_and_padding_changes_nothing(positions, norm):
@@ -71,9 +90,11 @@ def test_cached_translation_is_full_translation_and_padding_changes_nothing(posi
 
 
 @pytest.mark.parametrize("is_each_step", [False, True])
-def test_an_encoder_sees_no_padding(is_each_step):
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_an_encoder_sees_no_padding(positions, norm, is_each_step):
     arguments = {"vocabulary_size": 11, "num_outputs": 3, "is_each_step": is_each_step}
-    model = make(encoder, has_mask=True, **arguments)
+    model = make(encoder, positions, norm, has_mask=True, **arguments)
     full = np.asarray(model({"tokens": tokens(7), "mask": source_mask()}))
     for row, length in enumerate(LENGTHS):
         alone = {
@@ -84,8 +105,10 @@ def test_an_encoder_sees_no_padding(is_each_step):
         np.testing.assert_allclose(np.asarray(model(alone))[0], expected, atol=1e-5)
 
 
-def test_no_place_of_a_decoder_sees_a_later_one():
-    model = make(decoder, vocabulary_size=11)
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_no_place_of_a_decoder_sees_a_later_one(positions, norm):
+    model = make(decoder, positions, norm, vocabulary_size=11)
     one, other = tokens(9), tokens(9)
     other[:, 5:] = tokens(9, 3)[:, 5:]
     before, after = (np.asarray(model({"tokens": given})) for given in (one, other))

@@ -1,0 +1,66 @@
+"""Every layer and every architecture against PyTorch's own on copied weights, forwards and back."""
+
+import septet  # noqa: F401
+
+# isort: split
+# Septet comes first, since it chooses the backend of Keras.
+import numpy as np
+import pytest
+
+from septet.registry import ARCHITECTURES
+from tests.models.parity.cases import CASES
+from tests.models.parity.comparing import Case, differences
+from tests.models.parity.recorded import Recorded, recorded
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*__array__:DeprecationWarning")
+
+TOLERANCE = 1e-5
+FIRST = {name.split(":")[0]: name for name in reversed(list(CASES))}
+QUICK = {
+    *FIRST.values(),
+    "Conv2D: same, stride 2",
+    "Conv2D: same",
+    "BatchNormalization: rows, training",
+    "LSTM: both directions, stacked, packed lengths",
+    "GRU: one direction, packed lengths",
+    "MultiHeadAttention: padding and causal",
+    "Attention: padding and causal",
+    "adversarial: step, dense, hinge, spectral",
+} - {"adversarial: step, dcgan, non-saturating, spectral"}
+"""The first variant of each kind, and what has gone wrong in other libraries."""
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
+)
+def test_the_engine_computes_what_pytorch_computes(name):
+    found = differences(CASES[name], is_lowered=True)
+    assert found
+    assert all(apart <= TOLERANCE for apart in found.values()), found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_keras_on_jax_computes_what_pytorch_computes(name):
+    found = differences(CASES[name], is_lowered=False)
+    assert all(apart <= TOLERANCE for apart in found.values()), found
+
+
+def test_all_that_was_recorded_is_compared():
+    assert {case.reference for case in CASES.values()} == set(recorded())
+
+
+def test_every_architecture_has_a_counterpart():
+    assert set(ARCHITECTURES) <= {name.split(":")[0] for name in CASES}
+
+
+def test_a_wrong_weight_is_found():
+    def changed(reference: Recorded) -> Recorded:
+        weight = reference.weights["layer.weight"] + np.float32(1e-3)
+        weights = {**reference.weights, "layer.weight": weight}
+        return Recorded(**{**vars(reference), "weights": weights})
+
+    case = CASES["Dense: rows"]
+    found = differences(Case(case.reference, case.build, changed), is_lowered=True)
+    assert found["outputs"] > TOLERANCE
+    assert found["input_gradients"] > TOLERANCE
