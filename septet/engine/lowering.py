@@ -374,19 +374,19 @@ def _max_program() -> Any:
     import jax
     import jax.numpy as jnp
 
-    def forward(tiles: Any, axes: tuple[int, ...]) -> tuple[Any, tuple[Any, Any]]:
-        maximum = _fold(jnp.maximum, tiles, axes)
-        return maximum, (tiles, maximum)
+    @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+    def maximum(tiles: Any, axes: tuple[int, ...]) -> Any:
+        return _fold(jnp.maximum, tiles, axes)
 
-    def backward(axes: tuple[int, ...], kept: tuple[Any, Any], gradient: Any) -> tuple[Any]:
-        tiles, maximum = kept
-        is_largest = (tiles == jnp.expand_dims(maximum, axes)).astype(tiles.dtype)
-        share = gradient / _fold(jnp.add, is_largest, axes)
-        return (is_largest * jnp.expand_dims(share, axes),)
+    @maximum.defjvp
+    def forward(axes: tuple[int, ...], given: tuple[Any], moved: tuple[Any]) -> tuple[Any, Any]:
+        (tiles,), (tangent,) = given, moved
+        found = maximum(tiles, axes)
+        is_largest = (tiles == jnp.expand_dims(found, axes)).astype(tiles.dtype)
+        share = _fold(jnp.add, is_largest * tangent, axes)
+        return found, share / _fold(jnp.add, is_largest, axes)
 
-    program = jax.custom_vjp(lambda tiles, axes: forward(tiles, axes)[0], nondiff_argnums=(1,))
-    program.defvjp(forward, backward)
-    return program
+    return maximum
 
 
 def _fold(operation: Any, array: Any, axes: tuple[int, ...]) -> Any:

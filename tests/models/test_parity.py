@@ -7,7 +7,9 @@ import septet  # noqa: F401
 import numpy as np
 import pytest
 
+from septet.engine.native.graph import UnsupportedError
 from septet.registry import ARCHITECTURES
+from tests.engine.native.compiled import needs_compiler
 from tests.models.parity.cases import CASES
 from tests.models.parity.comparing import Case, differences
 from tests.models.parity.recorded import Recorded, recorded
@@ -36,6 +38,18 @@ QUICK = {
 def test_the_engine_computes_what_pytorch_computes(name):
     found = differences(CASES[name], is_lowered=True)
     assert found
+    assert all(apart <= TOLERANCE for apart in found.values()), found
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
+)
+def test_steps_in_c_compute_what_pytorch_computes(name):
+    try:
+        found = differences(CASES[name], is_lowered=True, is_native=True)
+    except UnsupportedError as reason:
+        pytest.skip(f"XLA takes it: {reason}")
     assert all(apart <= TOLERANCE for apart in found.values()), found
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from septet.engine.lowering import lowered
+from tests.engine.native.compiled import native
 from tests.models.parity.copying import Copy, copies
 from tests.models.parity.recorded import Recorded, recorded
 
@@ -35,8 +36,14 @@ class Case:
     expected: Callable[[Recorded], Recorded] = lambda reference: reference
 
 
-def differences(case: Case, is_lowered: bool) -> dict[str, float]:
-    """Largest absolute difference of outputs, gradients and buffers, where there are some."""
+def differences(case: Case, is_lowered: bool, is_native: bool = False) -> dict[str, float]:
+    """Largest absolute difference of outputs, gradients and buffers, where there are some.
+
+    Args:
+        case: What is compared.
+        is_lowered: Trace as the engine does on a CPU, else as Keras does.
+        is_native: Compute by the native compiler, as the engine does where it can.
+    """
     reference = case.expected(recorded()[case.reference])
     inputs = {name: jnp.asarray(value) for name, value in reference.inputs.items()}
     # Layers are built by what they are first given; within the scope they draw no weights.
@@ -72,8 +79,12 @@ def differences(case: Case, is_lowered: bool) -> dict[str, float]:
 
     given = [jnp.asarray(value) for value in reference.cotangents.values()]
     with lowered("cpu" if is_lowered else "as it is"):
-        program = jax.jit(both_ways).lower(values[0], followed, values[1], given)
-    outputs, after, gradients = program.compile(QUICKLY)(values[0], followed, values[1], given)
+        if is_native:
+            outputs, after, gradients = in_c(both_ways, values[0], followed, values[1], given)
+        else:
+            program = jax.jit(both_ways).lower(values[0], followed, values[1], given)
+            run_once = program.compile(QUICKLY)
+            outputs, after, gradients = run_once(values[0], followed, values[1], given)
     found = {"outputs": farthest(outputs, list(reference.outputs.values()))}
     if gradients is not None:
         of_weights, of_inputs = gradients
@@ -82,10 +93,18 @@ def differences(case: Case, is_lowered: bool) -> dict[str, float]:
             found["weight_gradients"] = farthest(of_weights, wanted)
         if followed:
             wanted = [reference.input_gradients[name] for name in followed]
-            found["input_gradients"] = farthest(list(of_inputs.values()), wanted)
+            found["input_gradients"] = farthest([of_inputs[name] for name in followed], wanted)
     if reference.buffers_after and fixed:
         found["buffers"] = farthest(after, [rule.value(reference.buffers_after) for rule in fixed])
     return found
+
+
+def in_c(function: Any, *arguments: Any) -> Any:
+    """What `function` gives, computed by the native compiler."""
+    leaves, tree = jax.tree.flatten(arguments)
+    flat = jax.jit(lambda *given: function(*jax.tree.unflatten(tree, given)))
+    shape = jax.tree.structure(flat.eval_shape(*leaves))
+    return jax.tree.unflatten(shape, native(flat, *leaves))
 
 
 def check_all_are_copied(pairs: Sequence[tuple[Any, str]], rules: Sequence[Copy]) -> None:

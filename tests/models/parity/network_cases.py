@@ -23,7 +23,9 @@ def network(name: str, arguments: dict, is_training: bool, names: Names, after: 
     model = architecture(name)(**arguments)
 
     def forward(**inputs: Any) -> Any:
-        outputs = model(inputs, training=is_training)
+        # A network of one input may be made for it as it is, without a name.
+        given = inputs if isinstance(model.input, dict) else next(iter(inputs.values()))
+        outputs = model(given, training=is_training)
         return outputs if after is None else after(outputs, inputs)
 
     return names(model), forward
