@@ -65,7 +65,8 @@ def expression(value: Value, args: Sequence[str]) -> str:
     if name == "select_n":
         if value.args[0].dtype != "bool" or len(args) != 3:
             raise UnsupportedError("a choice between more than two")
-        return f"{args[0]} ? {args[2]} : {args[1]}"
+        kind = REGISTER_TYPES[value.dtype]
+        return f"pick_{kind}({args[0]}, {args[2]}, {args[1]})"
     if name == "clamp":
         kind = C_TYPES[value.dtype]
         return f"min_{kind}(max_{kind}({args[1]}, {args[0]}), {args[2]})"

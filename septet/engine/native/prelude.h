@@ -60,20 +60,25 @@ static void turn(const f32 *from, long stride, long columns, long depth, f32 *to
 INLINE i32 bits_of(f32 x) { i32 y; memcpy(&y, &x, 4); return y; }
 INLINE f32 float_of(i32 x) { f32 y; memcpy(&y, &x, 4); return y; }
 
+/* A choice by masks: with branches some compilers go wrong, and no loop has vectors. */
+INLINE i32 pick_i32(i32 c, i32 a, i32 b) { return (a & -c) | (b & ~-c); }
+INLINE u32 pick_u32(i32 c, u32 a, u32 b) { return (a & -(u32)c) | (b & ~-(u32)c); }
+INLINE f32 pick_f32(i32 c, f32 a, f32 b) { return float_of(pick_i32(c, bits_of(a), bits_of(b))); }
+
 /* As XLA has them: NaN where either is. */
-INLINE f32 max_f32(f32 a, f32 b) { return a > b || a != a ? a : b; }
-INLINE f32 min_f32(f32 a, f32 b) { return a < b || a != a ? a : b; }
+INLINE f32 max_f32(f32 a, f32 b) { return pick_f32((a > b) | (a != a), a, b); }
+INLINE f32 min_f32(f32 a, f32 b) { return pick_f32((a < b) | (a != a), a, b); }
 INLINE i32 max_i32(i32 a, i32 b) { return a > b ? a : b; }
 INLINE i32 min_i32(i32 a, i32 b) { return a < b ? a : b; }
 INLINE u32 max_u32(u32 a, u32 b) { return a > b ? a : b; }
 INLINE u32 min_u32(u32 a, u32 b) { return a < b ? a : b; }
 INLINE i32 is_finite_f32(f32 x) { return (bits_of(x) & 0x7f800000) != 0x7f800000; }
-INLINE f32 sign_f32(f32 x) { return x > 0 ? 1.0f : x < 0 ? -1.0f : x; }
+INLINE f32 sign_f32(f32 x) { return pick_f32(x > 0, 1.0f, pick_f32(x < 0, -1.0f, x)); }
 
 /* Cody-Waite reduction and a polynomial, as in Cephes (Moshier): below 1 ulp or so. */
 INLINE f32 exp_f32(f32 x) {
-  f32 y = x > 88.722835f ? 88.722835f : x;
-  y = y < -87.33654f ? -87.33654f : y;
+  f32 y = pick_f32(x > 88.722835f, 88.722835f, x);
+  y = pick_f32(y > -87.33654f, y, -87.33654f);
   f32 k = y * 1.44269504088896341f + 12582912.0f;
   i32 n = bits_of(k) - 0x4b400000;
   k -= 12582912.0f;
@@ -89,20 +94,20 @@ INLINE f32 exp_f32(f32 x) {
   /* In two steps, since 2^128 is no number. */
   i32 half = n >> 1;
   p = p * float_of((half + 127) << 23) * float_of((n - half + 127) << 23);
-  p = x > 88.722835f ? INFINITY : p;
-  p = x < -87.33654f ? 0.0f : p;
-  return x != x ? x : p;
+  p = pick_f32(x > 88.722835f, INFINITY, p);
+  p = pick_f32(x < -87.33654f, 0.0f, p);
+  return pick_f32(x != x, x, p);
 }
 
 INLINE f32 log_f32(f32 x) {
   i32 small = x < 1.17549435e-38f;
-  f32 y = small ? x * 8388608.0f : x;
+  f32 y = pick_f32(small, x * 8388608.0f, x);
   i32 b = bits_of(y);
-  i32 e = ((b >> 23) & 0xff) - 126;
+  i32 e = ((b >> 23) & 0xff) - 126 - small * 23;
   f32 m = float_of((b & 0x007fffff) | 0x3f000000);
   i32 low = m < 0.707106781186547524f;
-  f32 k = (f32)(e - low - (small ? 23 : 0));
-  m = low ? m + m - 1.0f : m - 1.0f;
+  f32 k = (f32)(e - low);
+  m = pick_f32(low, m + m, m) - 1.0f;
   f32 z = m * m;
   f32 p = 7.0376836292e-2f;
   p = p * m - 1.1514610310e-1f;
@@ -115,22 +120,23 @@ INLINE f32 log_f32(f32 x) {
   p = p * m + 3.3333331174e-1f;
   f32 r = m * z * p + k * -2.12194440e-4f - 0.5f * z;
   r = m + r + k * 0.693359375f;
-  r = x == 0.0f ? -INFINITY : r;
-  r = x == INFINITY ? x : r;
-  return x < 0.0f || x != x ? NAN : r;
+  r = pick_f32(x == 0.0f, -INFINITY, r);
+  r = pick_f32(x == INFINITY, x, r);
+  return pick_f32((x < 0.0f) | (x != x), NAN, r);
 }
 
 INLINE f32 log1p_f32(f32 x) {
   f32 u = 1.0f + x;
   f32 d = u - 1.0f;
-  f32 r = log_f32(u) * (x / (d == 0.0f ? 1.0f : d));
-  r = d == 0.0f ? x : r;
-  return u == INFINITY ? u : r;
+  f32 r = log_f32(u) * (x / pick_f32(d == 0.0f, 1.0f, d));
+  r = pick_f32(d == 0.0f, x, r);
+  return pick_f32(u == INFINITY, u, r);
 }
 
 INLINE f32 expm1_f32(f32 x) {
-  /* sinh-like: exact near zero, where exp(x) - 1 loses what x has. */
-  f32 y = x > 0.35f ? 0.35f : x < -0.35f ? -0.35f : x;
+  /* A series near zero, where exp(x) - 1 loses what x has. */
+  i32 near = (x > -0.35f) & (x < 0.35f);
+  f32 y = pick_f32(near, x, 0.0f);
   f32 p = 1.0f / 5040.0f;
   p = p * y + 1.0f / 720.0f;
   p = p * y + 1.0f / 120.0f;
@@ -138,14 +144,13 @@ INLINE f32 expm1_f32(f32 x) {
   p = p * y + 1.0f / 6.0f;
   p = p * y + 0.5f;
   p = p * y * y + y;
-  f32 r = exp_f32(x) - 1.0f;
-  return x > -0.35f && x < 0.35f ? p : r;
+  return pick_f32(near, p, exp_f32(x) - 1.0f);
 }
 
 /* The rational function of Eigen, which XLA uses as well. */
 INLINE f32 tanh_f32(f32 x) {
-  f32 y = x > 7.90531110763549805f ? 7.90531110763549805f : x;
-  y = y < -7.90531110763549805f ? -7.90531110763549805f : y;
+  f32 y = pick_f32(x > 7.90531110763549805f, 7.90531110763549805f, x);
+  y = pick_f32(y < -7.90531110763549805f, -7.90531110763549805f, y);
   f32 z = y * y;
   f32 p = -2.76076847742355e-16f;
   p = p * z + 2.00018790482477e-13f;
@@ -159,8 +164,8 @@ INLINE f32 tanh_f32(f32 x) {
   q = q * z + 2.26843463243900e-03f;
   q = q * z + 4.89352518554385e-03f;
   f32 r = y * p / q;
-  r = fabsf(x) < 0.0004f ? x : r;
-  return x != x ? x : r;
+  r = pick_f32(fabsf(x) < 0.0004f, x, r);
+  return pick_f32(x != x, x, r);
 }
 
 INLINE f32 logistic_f32(f32 x) { return 1.0f / (1.0f + exp_f32(-x)); }
@@ -169,17 +174,17 @@ INLINE f32 logistic_f32(f32 x) { return 1.0f / (1.0f + exp_f32(-x)); }
 INLINE f32 erf_inv_f32(f32 x) {
   f32 w = -log1p_f32(-x * x);
   i32 near = w < 5.0f;
-  f32 v = near ? w - 2.5f : sqrtf(w < 0.0f ? 0.0f : w) - 3.0f;
-  f32 p = near ? 2.81022636e-08f : -0.000200214257f;
-  p = (near ? 3.43273939e-07f : 0.000100950558f) + p * v;
-  p = (near ? -3.5233877e-06f : 0.00134934322f) + p * v;
-  p = (near ? -4.39150654e-06f : -0.00367342844f) + p * v;
-  p = (near ? 0.00021858087f : 0.00573950773f) + p * v;
-  p = (near ? -0.00125372503f : -0.0076224613f) + p * v;
-  p = (near ? -0.00417768164f : 0.00943887047f) + p * v;
-  p = (near ? 0.246640727f : 1.00167406f) + p * v;
-  p = (near ? 1.50140941f : 2.83297682f) + p * v;
-  return x == 1.0f || x == -1.0f ? x * INFINITY : p * x;
+  f32 v = pick_f32(near, w - 2.5f, sqrtf(pick_f32(w < 0.0f, 0.0f, w)) - 3.0f);
+  f32 p = pick_f32(near, 2.81022636e-08f, -0.000200214257f);
+  p = pick_f32(near, 3.43273939e-07f, 0.000100950558f) + p * v;
+  p = pick_f32(near, -3.5233877e-06f, 0.00134934322f) + p * v;
+  p = pick_f32(near, -4.39150654e-06f, -0.00367342844f) + p * v;
+  p = pick_f32(near, 0.00021858087f, 0.00573950773f) + p * v;
+  p = pick_f32(near, -0.00125372503f, -0.0076224613f) + p * v;
+  p = pick_f32(near, -0.00417768164f, 0.00943887047f) + p * v;
+  p = pick_f32(near, 0.246640727f, 1.00167406f) + p * v;
+  p = pick_f32(near, 1.50140941f, 2.83297682f) + p * v;
+  return pick_f32((x == 1.0f) | (x == -1.0f), x * INFINITY, p * x);
 }
 
 INLINE u32 rotated(u32 x, int by) { return (x << by) | (x >> (32 - by)); }

@@ -6,19 +6,19 @@ time. Nothing here changes what a step means; its sums may be rounded in another
 
 import ctypes
 import functools
+from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
 import numpy as np
 
-from septet.engine.compiling import SMALL_PRODUCT
 from septet.engine.native import building
 from septet.engine.native.emit import step_text
 from septet.engine.native.graph import Graph, UnsupportedError, Value, reachable
 from septet.engine.native.reading import read, shape_of
 
-MOST_PRODUCT = SMALL_PRODUCT
-"""Most multiplications of one product: larger ones XLA shares between cores."""
+MOST_PRODUCT, MOST_PRODUCTS = 4_000_000, 20_000_000
+"""Most multiplications of one product and of a step's: XLA shares larger ones between cores."""
 MOST_VALUES = 20_000
 """Most values of a graph: beyond, the compiler would take longer than it saves."""
 ALIGNMENT = 64
@@ -162,18 +162,26 @@ def _place_of_step(state: Any) -> int:
 
 def _check_size(outputs: list[Value]) -> None:
     """UnsupportedError where XLA is the better choice."""
-    values = reachable(outputs)
-    for value in list(values):
-        if value.op == "loop":
-            values += reachable(value.params["body"].outputs)
-    if len(values) > MOST_VALUES:
-        raise UnsupportedError(f"{len(values)} values")
-    for value in values:
+    count = sum(1 for _ in _with_loops(outputs))
+    if count > MOST_VALUES:
+        raise UnsupportedError(f"{count} values")
+    total = 0
+    for value, times in _with_loops(outputs):
         if value.op == "dot":
             left = value.args[0]
             depth = int(np.prod([left.shape[axis] for axis in value.params["contracted"][0]]))
-            if value.size * depth > MOST_PRODUCT:
-                raise UnsupportedError(f"a product of {value.size * depth} multiplications")
+            total += value.size * depth * times
+            if value.size * depth > MOST_PRODUCT or total > MOST_PRODUCTS:
+                raise UnsupportedError(f"products of {value.size * depth} and more multiplications")
+
+
+def _with_loops(outputs: list[Value], times: int = 1) -> Iterator[tuple[Value, int]]:
+    """All values, those within loops as well, and how often each is computed."""
+    for value in reachable(outputs):
+        yield value, times
+        if value.op == "loop":
+            body = value.params["body"]
+            yield from _with_loops(body.outputs, times * body.length)
 
 
 def _aligned(size: int, dtype: Any) -> np.ndarray:
