@@ -47,6 +47,54 @@ def dense(
 
 
 @validate_call(config=CHECKED)
+def mlp(
+    *,
+    num_features: Size,
+    num_outputs: Size,
+    hidden: Annotated[list[Width], Field(max_length=64)] = [128, 128],  # noqa: B006
+    activation: Activation = "relu",
+    is_normalised: bool = False,
+    dropout: Dropout = 0.0,
+) -> keras.Model:
+    """Feed-forward network: dense layers one after another (Rumelhart et al. 1986).
+
+    Input "features", float32 [batch, num_features]; outputs logits or numbers
+    [batch, num_outputs].
+
+    Args:
+        num_features: Numbers of each example.
+        num_outputs: Logits or numbers.
+        hidden: Units of each hidden layer; none for a linear model.
+        activation: Of the hidden layers.
+        is_normalised: By the batch, before each activation (Ioffe and Szegedy 2015).
+        dropout: Share of hidden units left out in training.
+
+    Raises:
+        ValueError: An argument is out of range (a pydantic ValidationError).
+    """
+    given = keras.Input((num_features,), dtype="float32", name="features")
+    features = given
+    # Keeps the size of numbers from layer to layer (He et al. 2015), which tanh does not need.
+    initializer = "glorot_uniform" if activation == "tanh" else "he_normal"
+    for place, units in enumerate(hidden, 1):
+        features = keras.layers.Dense(
+            units,
+            use_bias=not is_normalised,
+            kernel_initializer=initializer,
+            name=f"hidden{place}",
+        )(features)
+        if is_normalised:
+            features = keras.layers.BatchNormalization(
+                momentum=MOMENTUM, name=f"normalization{place}"
+            )(features)
+        features = keras.layers.Activation(activation, name=f"{activation}{place}")(features)
+        if dropout:
+            features = keras.layers.Dropout(dropout, name=f"dropout{place}")(features)
+    outputs = keras.layers.Dense(num_outputs, name="outputs")(features)
+    return keras.Model({"features": given}, outputs, name="mlp")
+
+
+@validate_call(config=CHECKED)
 def tabular(
     num_numbers: Count,
     cardinalities: Annotated[list[Cardinality], Field(max_length=20_000)],
