@@ -16,6 +16,8 @@ NEEDED = (
     "septet/data/embedded/breast-cancer.csv",
     "septet/data/embedded/diabetes.csv",
     "septet/data/embedded/fashion-sample.npz",
+    "septet/data/embedded/nyc-temperature.csv",
+    "septet/data/embedded/nyc-weather-licence.txt",
 )
 USE = """
 import sys

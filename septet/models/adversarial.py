@@ -19,6 +19,7 @@ ops: Any = keras.ops
 
 Side = Annotated[int, Field(ge=4, le=1024, strict=True)]
 Width = Annotated[int, Field(ge=1, le=16_384, strict=True)]
+Hidden = Annotated[list[Width], Field(min_length=1, max_length=16)]
 Design = Literal["dense", "dcgan"]
 Loss = Literal["non-saturating", "hinge", "wasserstein"]
 
@@ -37,6 +38,7 @@ def generator(
     design: Design = "dcgan",
     noise_dim: Width = 64,
     filters: Width = 32,
+    hidden: Hidden | None = None,
 ) -> keras.Model:
     """Noise [batch, noise_dim] -> pictures [batch, height, width, channels] from -1 to 1.
 
@@ -49,32 +51,34 @@ def generator(
         noise_dim: Normal numbers that a picture is made from.
         filters: Of the last hidden stage; the first has twice as many. Of "dense", an
             eighth of the first hidden layer's units.
+        hidden: Units of each hidden layer of "dense", instead of those of `filters`.
 
     Raises:
         ValueError: An argument is out of range or they do not fit each other.
     """
+    _check_hidden(hidden, design)
     noise = keras.Input((noise_dim,), dtype="float32", name="noise")
+    features: Any = noise
     if design == "dense":
-        hidden = noise
-        for place, units in enumerate((8 * filters, 16 * filters), 1):
-            hidden = layers.Dense(units, name=f"dense{place}")(hidden)
-            hidden = layers.LeakyReLU(SLOPE, name=f"relu{place}")(hidden)
-        flat = layers.Dense(height * width * channels, activation="tanh", name="pixels")(hidden)
+        for place, units in enumerate(hidden or (8 * filters, 16 * filters), 1):
+            features = layers.Dense(units, name=f"dense{place}")(features)
+            features = layers.LeakyReLU(SLOPE, name=f"relu{place}")(features)
+        flat = layers.Dense(height * width * channels, activation="tanh", name="pixels")(features)
         pictures = layers.Reshape((height, width, channels), name="pictures")(flat)
         return keras.Model(noise, pictures, name="generator")
     _check_sides(height, width)
-    hidden = layers.Dense(height * width * filters // 8, use_bias=False, name="dense")(noise)
-    hidden = layers.Reshape((height // 4, width // 4, 2 * filters), name="reshape")(hidden)
+    features = layers.Dense(height * width * filters // 8, use_bias=False, name="dense")(features)
+    features = layers.Reshape((height // 4, width // 4, 2 * filters), name="reshape")(features)
     for place, number in enumerate((2 * filters, filters), 1):
-        hidden = layers.BatchNormalization(momentum=0.9, name=f"normalization{place}")(hidden)
-        hidden = layers.ReLU(name=f"relu{place}")(hidden)
-        hidden = layers.UpSampling2D(name=f"twice{place}")(hidden)
-        hidden = layers.Conv2D(
+        features = layers.BatchNormalization(momentum=0.9, name=f"normalization{place}")(features)
+        features = layers.ReLU(name=f"relu{place}")(features)
+        features = layers.UpSampling2D(name=f"twice{place}")(features)
+        features = layers.Conv2D(
             number, 3, padding="same", use_bias=False, name=f"convolution{place}"
-        )(hidden)
-    hidden = layers.BatchNormalization(momentum=0.9, name="normalization3")(hidden)
-    hidden = layers.ReLU(name="relu3")(hidden)
-    pixels = layers.Conv2D(channels, 3, padding="same", activation="tanh", name="pixels")(hidden)
+        )(features)
+    features = layers.BatchNormalization(momentum=0.9, name="normalization3")(features)
+    features = layers.ReLU(name="relu3")(features)
+    pixels = layers.Conv2D(channels, 3, padding="same", activation="tanh", name="pixels")(features)
     return keras.Model(noise, pixels, name="generator")
 
 
@@ -87,6 +91,7 @@ def discriminator(
     design: Design = "dcgan",
     filters: Width = 32,
     is_spectral: bool = False,
+    hidden: Hidden | None = None,
 ) -> keras.Model:
     """Pictures [batch, height, width, channels] from -1 to 1 -> logits [batch, 1] of being real.
 
@@ -99,6 +104,7 @@ def discriminator(
             the first hidden layer's units.
         is_spectral: Divide each weight by its largest singular value (Miyato et al.,
             arXiv:1802.05957).
+        hidden: As in `generator`, from the pictures on.
 
     Raises:
         ValueError: An argument is out of range or they do not fit each other.
@@ -109,23 +115,29 @@ def discriminator(
             return layer
         return SpectralNormalization(layer, name=f"spectral_{layer.name}")
 
+    _check_hidden(hidden, design)
     pictures = keras.Input((height, width, channels), dtype="float32", name="pictures")
+    features: Any = pictures
     if design == "dense":
-        hidden = layers.Flatten(name="flatten")(pictures)
-        for place, units in enumerate((16 * filters, 8 * filters), 1):
-            hidden = normed(layers.Dense(units, name=f"dense{place}"))(hidden)
-            hidden = layers.LeakyReLU(SLOPE, name=f"relu{place}")(hidden)
+        features = layers.Flatten(name="flatten")(features)
+        for place, units in enumerate(hidden or (16 * filters, 8 * filters), 1):
+            features = normed(layers.Dense(units, name=f"dense{place}"))(features)
+            features = layers.LeakyReLU(SLOPE, name=f"relu{place}")(features)
     else:
         _check_sides(height, width)
-        hidden = pictures
         for place, number in enumerate((filters, 2 * filters), 1):
             convolution = layers.Conv2D(
                 number, 4, strides=2, padding="same", name=f"convolution{place}"
             )
-            hidden = layers.LeakyReLU(SLOPE, name=f"relu{place}")(normed(convolution)(hidden))
-        hidden = layers.Flatten(name="flatten")(hidden)
-    logits = normed(layers.Dense(1, name="logit"))(hidden)
+            features = layers.LeakyReLU(SLOPE, name=f"relu{place}")(normed(convolution)(features))
+        features = layers.Flatten(name="flatten")(features)
+    logits = normed(layers.Dense(1, name="logit"))(features)
     return keras.Model(pictures, logits, name="discriminator")
+
+
+def _check_hidden(hidden: list[int] | None, design: str) -> None:
+    if hidden is not None and design != "dense":
+        raise ValueError(f"Received hidden {hidden}, which only the design 'dense' has.")
 
 
 def _check_sides(height: int, width: int) -> None:
@@ -175,10 +187,13 @@ def adversarial(
     gradient_penalty: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0,
     critic_steps: Annotated[int, Field(ge=1, le=20, strict=True)] = 1,
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0,
+    hidden: Hidden | None = None,
+    shares_noise: bool = False,
 ) -> keras.Model:
     """Both players, ready to compile.
 
-    The arguments are those of `generator`, `discriminator` and `Adversarial`.
+    The arguments are those of `generator`, `discriminator` and `Adversarial`; the
+    discriminator has the generator's `hidden` from its end.
 
     Raises:
         ValueError: An argument is out of range or they do not fit each other.
@@ -191,12 +206,15 @@ def adversarial(
         "filters": filters,
     }
     return Adversarial(
-        generator(noise_dim=noise_dim, **sizes),
-        discriminator(is_spectral=is_spectral, **sizes),
+        generator(noise_dim=noise_dim, hidden=hidden, **sizes),
+        discriminator(
+            is_spectral=is_spectral, hidden=None if hidden is None else hidden[::-1], **sizes
+        ),
         loss=loss,
         gradient_penalty=gradient_penalty,
         critic_steps=critic_steps,
         seed=seed,
+        shares_noise=shares_noise,
     )
 
 
@@ -217,6 +235,9 @@ class Adversarial(keras.Model):
         gradient_penalty: Weight of Gulrajani et al.'s penalty (arXiv:1704.00028); 0 for none.
         critic_steps: Trainings of the discriminator to each of the generator.
         seed: Of the noise.
+        shares_noise: The generator learns from the noise that the discriminator saw last, and
+            not from new noise, which saves one forward pass where it does not normalise by
+            the batch.
     """
 
     def __init__(
@@ -228,6 +249,7 @@ class Adversarial(keras.Model):
         gradient_penalty: float = 0.0,
         critic_steps: int = 1,
         seed: int = 0,
+        shares_noise: bool = False,
     ):
         """See the class."""
         super().__init__(name="adversarial")
@@ -238,6 +260,7 @@ class Adversarial(keras.Model):
         self.terms = LOSSES[loss]
         self.gradient_penalty = gradient_penalty
         self.critic_steps = critic_steps
+        self.shares_noise = shares_noise
         self.seeds = keras.random.SeedGenerator(seed)
         self.noise_dim: int = generator.inputs[0].shape[-1]
         self.built = True

@@ -48,6 +48,7 @@ def jax_step(model: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
         return model.terms[2](logits), (rest, judge_rest)
 
     lost: Any = 0.0
+    noise: Any = None
     for _ in range(model.critic_steps):
         noise, share = _draw(model, values, len(real))
         made_rest = values.of(maker.non_trainable_variables)
@@ -63,7 +64,8 @@ def jax_step(model: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
         values.put(judge.trainable_variables, weights)
         values.put(judge.non_trainable_variables, rest)
         values.put(model.second_variables, second)
-    noise, _ = _draw(model, values, len(real))
+    if not model.shares_noise:
+        noise, _ = _draw(model, values, len(real))
     weights = values.of(maker.trainable_variables)
     (won, (rest, judge_rest)), gradient = jax.value_and_grad(maker_loss, has_aux=True)(
         weights,
@@ -143,7 +145,7 @@ def tensorflow_step(model: Any, data: Any) -> dict[str, Any]:
     real = _pictures(data)
     count = tf.shape(real)[0]
     maker, judge = model.generator, model.discriminator
-    lost = tf.constant(0.0)
+    lost, noise = tf.constant(0.0), None
     for _ in range(model.critic_steps):
         noise, share = draw(model, count)
         fake = maker(noise, training=True)
@@ -159,7 +161,8 @@ def tensorflow_step(model: Any, data: Any) -> dict[str, Any]:
         variables = judge.trainable_variables
         gradient = tape.gradient(lost, [variable.value for variable in variables])
         model.second.apply(gradient, variables)
-    noise, _ = draw(model, count)
+    if not model.shares_noise:
+        noise, _ = draw(model, count)
     with tf.GradientTape() as tape:
         won = model.terms[2](judge(maker(noise, training=True), training=True))
     variables = maker.trainable_variables
@@ -182,7 +185,7 @@ def torch_step(model: Any, data: Any) -> dict[str, Any]:
             weights = network.trainable_variables
             optimizer.apply([weight.value.grad for weight in weights], weights)
 
-    lost = torch.zeros(())
+    lost, noise = torch.zeros(()), None
     for _ in range(model.critic_steps):
         noise, share = draw(model, len(real))
         fake = maker(noise, training=True).detach()
@@ -194,7 +197,8 @@ def torch_step(model: Any, data: Any) -> dict[str, Any]:
             (slopes,) = torch.autograd.grad(total, mixed, create_graph=True)
             lost = lost + model.gradient_penalty * penalty(slopes)
         update(model.second, judge, lost)
-    noise, _ = draw(model, len(real))
+    if not model.shares_noise:
+        noise, _ = draw(model, len(real))
     won = model.terms[2](judge(maker(noise, training=True), training=True))
     update(model.optimizer, maker, won)
     return measured(model, won.detach(), lost.detach(), len(real))

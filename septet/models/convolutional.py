@@ -1,9 +1,9 @@
 """Convolutional networks that classify pictures: a small plain one and a residual one.
 
-Both take uint8 pictures [batch, height, width, channels], normalise them as their first
-layer, and give logits [batch, num_classes]. They know no data set, loss or optimizer.
-Only 3x3 and 1x1 convolutions and 2x2 pooling are used, which `engine/lowering.py` makes
-fast on CPU.
+Both take uint8 pictures [batch, height, width, channels] (the plain one also float32 ones),
+normalise them as their first layer, and give logits [batch, num_classes]. They know no data
+set, loss or optimizer. Only 3x3 and 1x1 convolutions and 2x2 pooling are used, which
+`engine/lowering.py` makes fast on CPU.
 """
 
 from typing import Annotated, Any, Literal, cast
@@ -42,6 +42,9 @@ def cnn(
     convolutions: Annotated[list[Repeats], Field(min_length=1, max_length=8)],
     dense_dim: Annotated[int, Field(ge=0, le=8192)] = 128,
     dropout: Share = 0.3,
+    is_normalised: bool = True,
+    padding: Literal["same", "valid"] = "same",
+    dtype: Literal["uint8", "float32"] = "uint8",
 ) -> keras.Model:
     """Stages of 3x3 convolutions, each halved by max-pooling, and a dense head.
 
@@ -60,6 +63,9 @@ def cnn(
         convolutions: How many each stage has; as long as `filters`.
         dense_dim: Units of the hidden dense layer; 0 for none.
         dropout: Share dropped before the last layer and, with one, the hidden dense layer.
+        is_normalised: By the batch; else every layer has a bias instead.
+        padding: "same": a convolution keeps height and width; "valid": each loses 2 pixels.
+        dtype: Of the pictures. Numbers of mean 0 and deviation 1 are taken as they are.
 
     Raises:
         pydantic.ValidationError: An argument is out of its range.
@@ -74,24 +80,35 @@ def cnn(
         raise ValueError(
             f"Received {sum(convolutions)} convolutions; expected at most {MAX_LAYERS}."
         )
-    if min(height, width) < 2 ** len(filters):
+    if _side_left(min(height, width), convolutions, padding) < 1:
+        lost = "" if padding == "same" else " after 3x3 convolutions without padding"
         raise ValueError(
-            f"Pictures of {height}x{width} cannot be halved {len(filters)} times; "
+            f"Pictures of {height}x{width} cannot be halved {len(filters)} times{lost}; "
             "use fewer stages or larger pictures."
         )
-    pictures, hidden = _normalised(height, width, channels, mean, deviation)
+    pictures, hidden = _normalised(height, width, channels, mean, deviation, dtype)
     for stage, (number, repeats) in enumerate(zip(filters, convolutions, strict=True), 1):
         for turn in range(1, repeats + 1):
             pool = f"stage{stage}_pool" if turn == repeats else None
-            hidden = _convolved(hidden, number, f"stage{stage}_convolution{turn}", pool=pool)
+            hidden = _convolved(
+                hidden,
+                number,
+                f"stage{stage}_convolution{turn}",
+                pool=pool,
+                padding=padding,
+                is_normalised=is_normalised,
+            )
             hidden = layers.ReLU(name=f"stage{stage}_relu{turn}")(hidden)
     hidden = layers.Flatten(name="flatten")(hidden)
     if dense_dim:
         hidden = layers.Dropout(dropout, name="dense_dropout")(hidden)
         hidden = layers.Dense(
-            dense_dim, use_bias=False, kernel_initializer="he_normal", name="dense"
+            dense_dim, use_bias=not is_normalised, kernel_initializer="he_normal", name="dense"
         )(hidden)
-        hidden = layers.BatchNormalization(momentum=MOMENTUM, name="dense_normalization")(hidden)
+        if is_normalised:
+            hidden = layers.BatchNormalization(momentum=MOMENTUM, name="dense_normalization")(
+                hidden
+            )
         hidden = layers.ReLU(name="dense_relu")(hidden)
     hidden = layers.Dropout(dropout, name="dropout")(hidden)
     logits = layers.Dense(num_classes, name="logits")(hidden)
@@ -148,8 +165,20 @@ def resnet(
     return keras.Model({"pictures": pictures}, logits, name="resnet")
 
 
+def _side_left(side: int, convolutions: list[int], padding: str) -> int:
+    """Pixels left of a side of `side` pixels after all stages; 0 or less where there are none."""
+    for repeats in convolutions:
+        side = (side if padding == "same" else side - 2 * repeats) // 2
+    return side
+
+
 def _normalised(
-    height: int, width: int, channels: int, mean: list[float], deviation: list[float]
+    height: int,
+    width: int,
+    channels: int,
+    mean: list[float],
+    deviation: list[float],
+    dtype: str = "uint8",
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """The input "pictures" and the same as floats of about zero mean and unit deviation."""
     if not len(mean) == len(deviation) == channels:
@@ -157,7 +186,9 @@ def _normalised(
             f"Received {len(mean)} means and {len(deviation)} deviations; expected {channels}, "
             "one a channel."
         )
-    pictures: Any = layers.Input((height, width, channels), dtype="uint8", name="pictures")
+    pictures: Any = layers.Input((height, width, channels), dtype=dtype, name="pictures")
+    if dtype == "float32" and not any(mean) and set(deviation) == {1.0}:
+        return pictures, pictures
     scale = [1.0 / value for value in deviation]
     offset = [-middle * factor for middle, factor in zip(mean, scale, strict=True)]
     # Keras takes a list for each, one number a channel, whatever its annotations say.
@@ -174,19 +205,23 @@ def _convolved(
     strides: int = 1,
     gamma: str = "ones",
     pool: str | None = None,
+    padding: str = "same",
+    is_normalised: bool = True,
 ) -> keras.KerasTensor:
-    """Convolution without bias, max-pooling if it has a name, then batch normalisation."""
+    """Convolution, max-pooling if it has a name, then batch normalisation in place of a bias."""
     hidden = layers.Conv2D(
         filters,
         size,
         strides=strides,
-        padding="same",
-        use_bias=False,
+        padding=padding,
+        use_bias=not is_normalised,
         kernel_initializer="he_normal",
         name=name,
     )(hidden)
     if pool:
         hidden = layers.MaxPooling2D(2, name=pool)(hidden)
+    if not is_normalised:
+        return hidden
     return layers.BatchNormalization(
         momentum=MOMENTUM, gamma_initializer=gamma, name=f"{name}_normalization"
     )(hidden)

@@ -27,6 +27,7 @@ Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positions = Literal["sinusoidal", "learned", "rotary", "none"]
 Norm = Literal["pre", "post"]
 Activation = Literal["relu", "gelu", "silu"]
+Epsilon = Annotated[float, Field(gt=0.0, le=0.1)]
 
 checked = validate_call(config=ConfigDict(allow_inf_nan=False))
 
@@ -48,6 +49,10 @@ def encoder(
     dropout: Dropout = 0.1,
     has_mask: bool = False,
     is_each_step: bool = False,
+    head_dim: Width | None = None,
+    input_dropout: Dropout | None = None,
+    has_projection: bool = True,
+    epsilon: Epsilon = EPSILON,
 ) -> keras.Model:
     """Encoder of Vaswani et al. (arXiv:1706.03762) with a dense layer over its mean.
 
@@ -63,7 +68,7 @@ def encoder(
         length: Longest sequence.
         dim: Of each position's vector.
         depth: Blocks.
-        num_heads: Of attention; `dim` must be a multiple of it.
+        num_heads: Of attention; `dim` must be a multiple of it, unless there is a `head_dim`.
         feed_forward_dim: Units of each block's hidden dense layer.
         positions: How a position is told: added sinusoids, added learned vectors, rotation of
             queries and keys (Su et al., arXiv:2104.09864), or not at all.
@@ -73,30 +78,44 @@ def encoder(
         dropout: Share left out of attention, of each sum's new part, and of the first vectors.
         has_mask: Sequences have padding that must change nothing.
         is_each_step: Answer at every position.
+        head_dim: Of each head's queries, keys and values; `dim` shared out when absent.
+        input_dropout: Share left out of the first vectors; `dropout` when absent.
+        has_projection: A dense layer makes the first vectors of a series; else they are the
+            series itself, of `dim` numbers at each step.
+        epsilon: Added to the variance in layer normalisation.
 
     Raises:
         ValueError: An argument is out of range or they do not fit each other.
     """
-    _check_heads(dim, num_heads, positions)
+    _check_heads(dim, num_heads, positions, head_dim)
     if (vocabulary_size is None) == (num_features is None):
         raise ValueError("Give either vocabulary_size or num_features.")
+    if not has_projection and num_features != dim:
+        raise ValueError(
+            f"Received num_features {num_features} and dim {dim}; without a projection expected "
+            "the same number of both."
+        )
     inputs: dict[str, Any] = {}
     if vocabulary_size is not None:
         inputs["tokens"] = keras.Input((None,), dtype="int32", name="tokens")
         features = layers.Embedding(vocabulary_size, dim, name="embedding")(inputs["tokens"])
     else:
         inputs["series"] = keras.Input((None, num_features), dtype="float32", name="series")
-        features = layers.Dense(dim, name="projection")(inputs["series"])
+        features = inputs["series"]
+        if has_projection:
+            features = layers.Dense(dim, name="projection")(features)
     if has_mask:
         inputs["mask"] = keras.Input((None,), dtype="bool", name="mask")
     mask = inputs.get("mask")
     features = _with_positions(positions, length, dim, "positions")(features)
-    features = layers.Dropout(dropout, name="dropout")(features)
+    first = dropout if input_dropout is None else input_dropout
+    features = layers.Dropout(first, name="dropout")(features)
     shared = (dim, num_heads, feed_forward_dim, norm, activation, dropout, positions == "rotary")
     for number in range(1, depth + 1):
-        features = Block(*shared, name=f"block{number}")(features, mask=mask)
+        block = Block(*shared, head_dim=head_dim, epsilon=epsilon, name=f"block{number}")
+        features = block(features, mask=mask)
     if norm == "pre":
-        features = layers.LayerNormalization(epsilon=EPSILON, name="normalization")(features)
+        features = layers.LayerNormalization(epsilon=epsilon, name="normalization")(features)
     if not is_each_step:
         features = MaskedMean(name="mean")(features, mask=mask)
     outputs = layers.Dense(num_outputs, name="outputs")(features)
@@ -226,12 +245,13 @@ def encoder_decoder(
     return keras.Model(inputs, _logits(embedding, features, is_tied), name="encoder_decoder")
 
 
-def _check_heads(dim: int, num_heads: int, positions: str) -> None:
-    if dim % num_heads:
+def _check_heads(dim: int, num_heads: int, positions: str, head_dim: int | None = None) -> None:
+    if head_dim is None and dim % num_heads:
         raise ValueError(f"Received dim {dim} and {num_heads} heads; expected a multiple.")
-    if positions == "rotary" and dim // num_heads % 2:
+    size = head_dim or dim // num_heads
+    if positions == "rotary" and size % 2:
         raise ValueError(
-            f"Rotary positions turn pairs of numbers, and {dim // num_heads} a head are odd; "
+            f"Rotary positions turn pairs of numbers, and {size} a head are odd; "
             "choose another dim or num_heads."
         )
 

@@ -150,6 +150,7 @@ class Attention(layers.Layer):
         is_causal: A position sees none after it.
         is_rotary: Places turn queries and keys.
         dropout: Share of the attention left out in training.
+        head_dim: Of each head's queries, keys and values; `dim` shared out when absent.
     """
 
     def __init__(
@@ -160,24 +161,27 @@ class Attention(layers.Layer):
         is_causal: bool = False,
         is_rotary: bool = False,
         dropout: float = 0.0,
+        head_dim: int | None = None,
         **rest: Any,
     ):
         """See the class."""
         super().__init__(**rest)
         self.supports_masking = True
         self.num_heads = num_heads
-        self.head_dim = dim // num_heads
+        self.head_dim = head_dim or dim // num_heads
         self.is_causal = is_causal
         self.is_rotary = is_rotary
-        self.query, self.key, self.value, self.output_projection = (
-            layers.Dense(dim, name=name) for name in ("query", "key", "value", "output")
+        self.query, self.key, self.value = (
+            layers.Dense(num_heads * self.head_dim, name=name) for name in ("query", "key", "value")
         )
+        self.output_projection = layers.Dense(dim, name="output")
         self.dropout = layers.Dropout(dropout, name="dropout")
 
     def build(self, input_shape: Any) -> None:
-        """All four products take and give the same size."""
-        for layer in (self.query, self.key, self.value, self.output_projection):
-            layer.build((*input_shape[:-1], self.num_heads * self.head_dim))
+        """Queries, keys and values are of the input, the output is of all heads together."""
+        for layer in (self.query, self.key, self.value):
+            layer.build(input_shape)
+        self.output_projection.build((*input_shape[:-1], self.num_heads * self.head_dim))
 
     def keys_and_values(self, features: Any, start: Any = 0) -> tuple[Any, Any]:
         """[batch, time, heads, head_dim] each, of [batch, time, dim] that begins at `start`."""
@@ -239,6 +243,8 @@ class Block(layers.Layer):
         is_rotary: Places turn queries and keys of the attention to itself.
         is_causal: A position sees none after it.
         has_memory: There is a memory to attend to.
+        head_dim: As in `Attention`.
+        epsilon: Of layer normalisation.
     """
 
     def __init__(
@@ -253,6 +259,8 @@ class Block(layers.Layer):
         *,
         is_causal: bool = False,
         has_memory: bool = False,
+        head_dim: int | None = None,
+        epsilon: float = EPSILON,
         **rest: Any,
     ):
         """See the class."""
@@ -265,20 +273,23 @@ class Block(layers.Layer):
             is_causal=is_causal,
             is_rotary=is_rotary,
             dropout=dropout,
+            head_dim=head_dim,
             name="attention",
         )
-        self.norm = layers.LayerNormalization(epsilon=EPSILON, name="attention_normalization")
+        self.norm = layers.LayerNormalization(epsilon=epsilon, name="attention_normalization")
         self.cross = (
-            Attention(dim, num_heads, dropout=dropout, name="cross") if has_memory else None
+            Attention(dim, num_heads, dropout=dropout, head_dim=head_dim, name="cross")
+            if has_memory
+            else None
         )
         self.cross_norm = (
-            layers.LayerNormalization(epsilon=EPSILON, name="cross_normalization")
+            layers.LayerNormalization(epsilon=epsilon, name="cross_normalization")
             if has_memory
             else None
         )
         self.hidden = layers.Dense(feed_forward_dim, activation, name="hidden")
         self.last = layers.Dense(dim, name="last")
-        self.dense_norm = layers.LayerNormalization(epsilon=EPSILON, name="dense_normalization")
+        self.dense_norm = layers.LayerNormalization(epsilon=epsilon, name="dense_normalization")
         self.dropout = layers.Dropout(dropout, name="dropout")
 
     def build(self, input_shape: Any) -> None:

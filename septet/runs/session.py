@@ -62,6 +62,11 @@ def resolve_source(task: str, source: str) -> Path:
             f"Give a path, or one of the samples: {samples}."
         )
     sample = registry.sample(source)
+    if sample.task is None:
+        raise DataError(
+            f"The sample '{source}' is a series for septet.fit, which no task reads. "
+            f"See examples/forecast_temperature.py; its file is '{sample.path()}'."
+        )
     if task not in (sample.task, *sample.also):
         raise DataError(
             f"The sample '{source}' is for {sample.task}, not for {task}. "

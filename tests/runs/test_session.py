@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from septet import api
-from septet.runs.session import read
+from septet.errors import DataError
+from septet.runs.session import read, resolve_source
 
 
 @pytest.fixture
@@ -40,3 +41,8 @@ def test_epochs_that_were_asked_for_are_kept(pictures):
     assert epochs_of(pictures, epochs=5)[0] == 5
     assert epochs_of(pictures, minutes=1.0)[0] is None
     assert epochs_of(pictures, minutes=1.0, epochs=7)[0] == 7
+
+
+def test_sample_that_no_task_reads_says_what_it_is_for():
+    with pytest.raises(DataError, match=r"a series for septet\.fit.*nyc-temperature\.csv"):
+        resolve_source("tabular-regression", "nyc-temperature")
