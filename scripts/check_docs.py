@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 CODE_BLOCK = re.compile(r"^```(?:bash|sh|console|text)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 TARGET = re.compile(r"^([a-z]+):", re.MULTILINE)
@@ -24,7 +25,7 @@ def anchor(heading: str) -> str:
 def broken_links(document: Path) -> list[str]:
     """Links to files and headings that are not there; the web is not asked."""
     problems = []
-    for link in LINK.findall(document.read_text(encoding="utf-8")):
+    for link in LINK.findall(FENCED.sub("", document.read_text(encoding="utf-8"))):
         if link.startswith(("https://", "mailto:")):
             continue
         path, _, fragment = link.partition("#")

@@ -15,6 +15,21 @@ from septet.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+Optimizer = Literal[
+    "adadelta",
+    "adafactor",
+    "adagrad",
+    "adam",
+    "adamax",
+    "adamw",
+    "lamb",
+    "lion",
+    "momentum",
+    "muon",
+    "nadam",
+    "rmsprop",
+    "sgd",
+]
 
 
 class Options(BaseModel):
@@ -64,17 +79,33 @@ class TrainingOptions(Options):
         "the number of epochs follows from the measured speed.",
     )
     batch_size: int = Field(default=32, ge=1, le=1_000_000, description="Examples a step.")
-    optimizer: Literal["adam", "adamw", "sgd", "rmsprop", "lion"] = Field(
-        default="adamw", description="Which optimizer."
+    optimizer: Optimizer = Field(
+        default="adamw",
+        description="Which optimizer; sgd is Nesterov's, and plain gradient descent with "
+        "momentum=0; momentum is Polyak's.",
     )
     learning_rate: float = Field(
         default=1e-3, gt=0.0, le=1000.0, description="Highest learning rate."
     )
     momentum: Probability = Field(
-        default=0.9, description="Momentum of sgd; first decay of adam and adamw."
+        default=0.9,
+        description="Momentum of sgd and momentum; first decay of adam, adamw, adamax, nadam and "
+        "lamb.",
     )
     weight_decay: float = Field(
-        default=0.0, ge=0.0, le=1000.0, description="Decoupled weight decay, for adamw and lion."
+        default=0.0,
+        ge=0.0,
+        le=1000.0,
+        description="Decoupled weight decay, for adamw, lion, muon, lamb and adafactor.",
+    )
+    loss: Literal["auto", "cross-entropy", "focal", "squared", "absolute", "huber"] = Field(
+        default="auto",
+        description="What is made small: of classes cross-entropy (auto) or focal, of numbers "
+        "squared (auto), absolute or huber.",
+    )
+    label_smoothing: Probability = Field(
+        default=0.0,
+        description="Share of each label that is spread over all classes, for cross-entropy.",
     )
     schedule: Literal["constant", "cosine", "one-cycle", "plateau"] = Field(
         default="one-cycle", description="How the learning rate moves over the run."

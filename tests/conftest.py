@@ -13,6 +13,7 @@ STARTS_A_DEVICE = (
     "tests/runs/test_model_folder.py",
     "tests/runs/test_training.py",
     "tests/tables/",
+    "tests/test_algorithms.py",
     "tests/vision/test_augmentation.py",
     "tests/vision/test_classification.py",
 )

@@ -8,8 +8,6 @@ import functools
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from septet.config import TrainingOptions
-
 
 class Control(NamedTuple):
     """What the program needs to know the learning rate of any step: traced scalars."""
@@ -123,25 +121,3 @@ class Plan:
 
         step, progress, total = self.events[-1]
         return Control(np.int32(step), np.float32(progress), np.int32(total), np.float32(scale))
-
-
-def make_optimizer(options: TrainingOptions) -> Any:
-    """Keras' own optimizer for these settings; the program sets its learning rate."""
-    import keras
-
-    common: dict[str, Any] = {
-        "learning_rate": options.learning_rate,
-        "global_clipnorm": options.clip_norm,
-    }
-    kinds = keras.optimizers
-    match options.optimizer:
-        case "adam":
-            return kinds.Adam(beta_1=options.momentum, **common)
-        case "adamw":
-            return kinds.AdamW(beta_1=options.momentum, weight_decay=options.weight_decay, **common)
-        case "sgd":
-            return kinds.SGD(momentum=options.momentum, nesterov=options.momentum > 0, **common)
-        case "rmsprop":
-            return kinds.RMSprop(**common)
-        case "lion":
-            return kinds.Lion(weight_decay=options.weight_decay, **common)

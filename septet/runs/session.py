@@ -17,10 +17,10 @@ from septet.config import RunConfig, TrainingOptions, validate
 from septet.data.dataset import Dataset, Split
 from septet.engine import devices
 from septet.engine.feeds import Feed, feed_of
-from septet.engine.losses import LOSSES
+from septet.engine.losses import Loss, chosen_loss, loss_name
+from septet.engine.optimizers import make_optimizer
 from septet.engine.predict import Predictor
 from septet.engine.program import keras_step
-from septet.engine.schedules import make_optimizer
 from septet.engine.state import TrainState, create_metrics, initial_state
 from septet.errors import ConfigError, DataError
 from septet.task import Task
@@ -93,7 +93,9 @@ def read(config: RunConfig) -> Material:
             f"septet check {config.task} {config.source}"
         )
     prepared = task.prepare(dataset, options)
-    # A network that cannot be built is refused here, before a run folder exists.
+    # A loss that does not suit, or a network that cannot be built, is refused here, before a run
+    # folder exists.
+    loss_name(task.name, task.loss, config.training.loss, config.training.label_smoothing)
     task.architecture(prepared, validate(task.model_options, config.model, "model"))
     return Material(task, _with_epochs(config, task, dataset), dataset, prepared)
 
@@ -160,6 +162,11 @@ class Session:
         return trainable, fixed
 
     @property
+    def loss(self) -> Loss:
+        """What is trained on and validated."""
+        return _loss(self.material.task, self.material.config.training)
+
+    @property
     def shipped_architecture(self) -> tuple[str, dict[str, Any]]:
         """Name and arguments of the shipped network."""
         return self.material.task.shipped_architecture(*self.architecture)
@@ -223,13 +230,17 @@ def _compile(model: Any, task: Task, training: TrainingOptions) -> None:
         optimizers = make_optimizer(training), make_optimizer(training)
         model.compile(optimizers[0], discriminator_optimizer=optimizers[1])
         return
-    loss = LOSSES[task.loss].compile_arguments()
+    loss = _loss(task, training).compile_arguments()
     model.compile(
         optimizer=make_optimizer(training),
         loss=loss["loss"],
         metrics=loss["metrics"],
         auto_scale_loss=training.precision == "float16",
     )
+
+
+def _loss(task: Task, training: TrainingOptions) -> Loss:
+    return chosen_loss(task.name, task.loss, training.loss, training.label_smoothing)
 
 
 def _build(name: str, arguments: dict[str, Any], config: RunConfig) -> Any:

@@ -11,7 +11,6 @@ from typing import Any
 import jax
 
 from septet.engine.loop import Chunk, Loop, all_finite
-from septet.engine.losses import LOSSES
 from septet.engine.schedules import Plan, rate_program
 from septet.engine.state import copied, from_tensors, shipped_weights, to_tensors
 from septet.errors import Interrupted, NonFiniteError
@@ -284,9 +283,7 @@ class Training:
         if self._has_validation:
             begin = time.monotonic()
             outputs = self.session.outputs(shipped_weights(self.loop.state), "validation")
-            measured = LOSSES[self.session.material.task.loss].measure(
-                outputs, self.session.arrays("validation")[1]
-            )
+            measured = self.session.loss.measure(outputs, self.session.arrays("validation")[1])
             row |= {f"validation_{name}": value for name, value in measured.items()}
             self._allow_for_test(time.monotonic() - begin)
             if not all(value == value for value in measured.values()):

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from septet.engine.losses import LOSSES
+from septet.engine.losses import CHOICES, LOSSES, chosen_loss, loss_name
+from septet.errors import ConfigError
 
 
 def test_softmax_equals_keras():
@@ -33,3 +34,57 @@ def test_arguments_compile_a_model(name):
     model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(3)])
     model.compile(optimizer="sgd", **LOSSES[name].compile_arguments())
     assert model.loss is not None
+
+
+@pytest.mark.parametrize("members", [0, 3])
+@pytest.mark.parametrize(
+    ("own", "choice", "smoothing"),
+    [
+        *[(own, choice, 0.0) for own, choices in CHOICES.items() for choice in choices],
+        ("softmax", "cross-entropy", 0.1),
+    ],
+)
+def test_what_is_trained_on_is_what_a_host_measures(own, choice, members, smoothing):
+    random = np.random.default_rng(0)
+    shape = (40, members, 5) if members else (40, 5)
+    targets = random.integers(0, 5, 40)
+    if own == "squared":
+        shape = (*shape[:-1], 1)
+        targets = random.normal(size=40).astype(np.float32)
+    outputs = (3 * random.normal(size=shape)).astype(np.float32)
+    loss = chosen_loss("a task", own, choice, smoothing)
+    trained = np.asarray(loss.compile_arguments()["loss"](targets, outputs))
+    assert trained.shape == (40,)
+    each = [outputs[:, member] for member in range(members)] or [outputs]
+    measured = np.mean([loss.measure(one, targets)["loss"] for one in each])
+    assert trained.mean() == pytest.approx(measured, rel=2e-6)
+
+
+def test_losses_of_classes_equal_keras():
+    random = np.random.default_rng(1)
+    logits = (3 * random.normal(size=(30, 4))).astype(np.float32)
+    labels = random.integers(0, 4, 30)
+    hot = np.eye(4, dtype=np.float32)[labels]
+    kinds = keras.losses
+    smoothed = kinds.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2)(hot, logits)
+    focal = kinds.CategoricalFocalCrossentropy(alpha=1.0, gamma=2.0, from_logits=True)(hot, logits)
+    for choice, smoothing, expected in (("auto", 0.2, smoothed), ("focal", 0.0, focal)):
+        measured = chosen_loss("a task", "softmax", choice, smoothing).measure(logits, labels)
+        assert measured["loss"] == pytest.approx(float(np.asarray(expected)), rel=1e-5)
+
+
+def test_huber_is_a_square_near_zero_and_a_line_far_away():
+    measured = LOSSES["huber"].measure(np.array([[0.5], [-3.0]]), np.zeros(2))
+    assert measured == {"loss": (0.125 + 2.5) / 2, "mean_absolute_error": 1.75}
+
+
+def test_the_task_decides_which_losses_there_are():
+    assert chosen_loss("a task", "softmax", "auto", 0.0) is LOSSES["softmax"]
+    assert loss_name("a task", "adversarial", "auto", 0.0) == "adversarial"
+    with pytest.raises(ConfigError, match=r"huber, which is no loss for tabular-classification\. "
+        r"Expected one of: auto, cross-entropy, focal\."):  # fmt: skip
+        chosen_loss("tabular-classification", "softmax", "huber", 0.0)
+    with pytest.raises(ConfigError, match=r"is 0.1, which needs cross-entropy; set it to 0\."):
+        chosen_loss("tabular-regression", "squared", "auto", 0.1)
+    with pytest.raises(ConfigError, match=r"cross-entropy; choose training.loss=cross-entropy\."):
+        chosen_loss("tabular-classification", "softmax", "focal", 0.1)

@@ -4,8 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from septet.config import TrainingOptions
-from septet.engine.schedules import Plan, make_optimizer, progress_at, scale_at
+from septet.engine.schedules import Plan, progress_at, scale_at
 
 
 def scales(schedule: str, warmup: float = 0.2) -> np.ndarray:
@@ -64,12 +63,3 @@ def test_replay_takes_each_event_at_its_step():
     plan.apply_replay(20)
     assert plan.limit(20) == 0
     assert plan.events == recorded
-
-
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "rmsprop", "lion"])
-def test_each_optimizer_is_keras_own_with_the_settings(name):
-    options = TrainingOptions(optimizer=name, learning_rate=0.25, clip_norm=2.0)
-    optimizer = make_optimizer(options)
-    assert type(optimizer).__name__.lower() == name
-    assert float(optimizer.learning_rate) == 0.25
-    assert optimizer.global_clipnorm == 2.0
