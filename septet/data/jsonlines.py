@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from septet.data.account import Rejection
+from septet.data.delimited import split_lines, undecodable_bytes
+from septet.data.table_files import MAX_CELL, Cell, Table, check_size, name_columns
 from septet.errors import DataError
-from septet.tables.delimited import split_lines, undecodable_bytes
-from septet.tables.files import MAX_CELL, Cell, Table, check_size, name_columns
 
 
 class _BadRecordError(Exception):

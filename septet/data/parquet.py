@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from septet.data.jsonlines import as_cell
+from septet.data.table_files import Cell, Table, check_size, name_columns
 from septet.errors import DataError, MissingPackageError
-from septet.tables.files import Cell, Table, check_size, name_columns
-from septet.tables.jsonlines import as_cell
 
 
 def read_parquet(path: Path, file: str) -> Table:
