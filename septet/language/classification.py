@@ -81,7 +81,7 @@ class TextClassification(Task):
         lengths = [len(ids) for ids in tokenizer_of(learned).encode(texts)]
         length = options.length or choose_length(lengths, MOST_TOKENS)
         cut = sum(count > length for count in lengths)
-        share = waste(lengths, [length] * len(lengths))
+        share = waste(lengths, length)
         dataset.account.note(
             "length",
             "train",

@@ -27,29 +27,7 @@ def pad(sequences: Sequence[np.ndarray], length: int) -> np.ndarray:
     return padded
 
 
-def waste(lengths: Sequence[int], sizes: Sequence[int]) -> float:
-    """Share of positions that are padding, where text i lies in a row of `sizes[i]`."""
-    used = np.minimum(lengths, sizes).sum()
-    return 1.0 - float(used) / max(float(np.sum(sizes)), 1.0)
-
-
-def buckets_of(lengths: Sequence[int], longest: int, *, most_waste: float = 0.2) -> list[int]:
-    """The fewest row lengths, up to `longest`, with which at most a share is padding.
-
-    Every text lies in the shortest row that holds it. Lengths are chosen one by one, each time
-    the one that saves most.
-    """
-    sizes = np.minimum(np.asarray(lengths, np.int64), longest)
-    choices = list(range(MULTIPLE, longest, MULTIPLE))
-    chosen = [longest]
-    while choices and waste(sizes.tolist(), row_sizes(sizes, chosen).tolist()) > most_waste:
-        best = min(choices, key=lambda size: row_sizes(sizes, sorted([*chosen, size])).sum())
-        choices.remove(best)
-        chosen = sorted([*chosen, best])
-    return chosen
-
-
-def row_sizes(lengths: np.ndarray, buckets: Sequence[int]) -> np.ndarray:
-    """The shortest of `buckets` (ascending) that holds each length; the last for longer ones."""
-    places = np.minimum(np.searchsorted(buckets, lengths), len(buckets) - 1)
-    return np.asarray(buckets)[places]
+def waste(lengths: Sequence[int], length: int) -> float:
+    """Share of places that are padding, where every text lies in a row of `length`."""
+    used = np.minimum(np.asarray(lengths, np.int64), length).sum()
+    return 1.0 - float(used) / max(len(lengths) * length, 1)

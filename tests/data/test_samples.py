@@ -13,7 +13,12 @@ from septet.data import samples
 from septet.data.fashion import CLASS_NAMES, read_idx, write_npz
 from septet.errors import DataError
 
-EMBEDDED = (samples.BREAST_CANCER, samples.DIABETES, samples.FASHION_SAMPLE)
+EMBEDDED = (
+    samples.BREAST_CANCER,
+    samples.DIABETES,
+    samples.FASHION_SAMPLE,
+    samples.MOVIE_SAMPLE,
+)
 
 
 def rows_of(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -52,6 +57,7 @@ def test_embedded_samples_stay_under_four_megabytes_and_each_has_its_licence_not
         ("breast-cancer", "af399a019264f7999e6b395ee90576e46564867aa4c8a40797c96be87dc1be55"),
         ("diabetes", "6261cc4b16b59461bca0f1b32da0eba6c3c14d738dbcb4af1b481f326991430d"),
         ("fashion-sample", "2c356c8ece0ce1dbe16e92d0ca40f4a6ce032c617bcb486876830679bd685550"),
+        ("movie-sample", "0a98d149e808332d6e4793929910470086d3eb176e901314999b3d0f0cf8aea0"),
     ],
 )
 def test_embedded_sample_is_byte_for_byte_what_the_script_made(sample, digest):

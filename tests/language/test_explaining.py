@@ -4,6 +4,8 @@ from septet.models import text
 
 # isort: split
 # Septet comes first, since it chooses the backend of Keras.
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from septet.language.explaining import explain_texts, of_words, shared
 from septet.language.tokenizing import learn_tokenizer, tokenizer_of
 
 TEXTS = ["the film is good , really good !", "bad", "the  plot is bad and the cast is dull"]
-SHARED = {"num_outputs": 3, "dim": 8}
+SHARED: dict[str, Any] = {"num_outputs": 3, "dim": 8}
 NETWORKS = {
     "bag": lambda size: text.bag(vocabulary_size=size, **SHARED, ngrams=3, buckets=50),
     "cnn": lambda size: text.cnn(vocabulary_size=size, **SHARED, filters=6),

@@ -4,6 +4,8 @@ from septet.models import text, text_layers
 
 # isort: split
 # Septet comes first, since it chooses the backend of Keras.
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:You are using a softmax over axis:UserWarning"),
 ]
 
-SHARED = {"vocabulary_size": 30, "num_outputs": 3, "dim": 8}
+SHARED: dict[str, Any] = {"vocabulary_size": 30, "num_outputs": 3, "dim": 8}
 NETWORKS = {
     "bag": lambda: text.bag(**SHARED, ngrams=3, buckets=50),
     "cnn": lambda: text.cnn(**SHARED, filters=4, sizes=[2, 3]),
