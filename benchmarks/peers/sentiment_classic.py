@@ -39,7 +39,7 @@ def logistic(train: Rows, test: Rows, strength: float) -> float:
     return float(model.fit(*train).score(*test))
 
 
-def fasttext(train: Rows, test: Rows, epochs: int) -> float:
+def fasttext(train: Rows, test: Rows, choice: tuple[float, int]) -> float:
     import re
 
     import fasttext as library
@@ -52,15 +52,16 @@ def fasttext(train: Rows, test: Rows, epochs: int) -> float:
         file = Path(folder, "train.txt")
         file.write_text("\n".join(lines(train)) + "\n", encoding="utf-8")
         model = library.train_supervised(
-            str(file), epoch=epochs, wordNgrams=2, dim=100, lr=0.1, thread=1, verbose=0
-        )
+            str(file), lr=choice[0], epoch=choice[1], wordNgrams=2, dim=50, bucket=200_000,
+            thread=1, verbose=0,
+        )  # fmt: skip
         file.write_text("\n".join(lines(test)) + "\n", encoding="utf-8")
         return float(model.test(str(file))[1])
 
 
 WHICH = {
     "logistic": (logistic, (0.3, 1.0, 3.0, 10.0, 30.0)),
-    "fasttext": (fasttext, (5, 10, 20, 40)),
+    "fasttext": (fasttext, ((0.5, 5), (0.5, 15), (0.5, 25), (1.0, 15))),
 }
 
 
@@ -68,10 +69,11 @@ def main() -> None:
     which, *paths = sys.argv[1:]
     train, test = (read(path) for path in paths)
     score, choices = WHICH[which]
-    held = {choice: score(*cut(train), choice) for choice in choices}
-    best = max(held, key=lambda choice: held[choice])
+    held = [score(*cut(train), choice) for choice in choices]
+    best = choices[held.index(max(held))]
     accuracy = score(train, test, best)
-    print(json.dumps({"accuracy": accuracy, "chosen": best, "held_out": held}))
+    tried = [list(pair) for pair in zip(choices, held, strict=True)]
+    print(json.dumps({"accuracy": accuracy, "chosen": best, "held_out": tried}))
 
 
 if __name__ == "__main__":

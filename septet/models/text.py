@@ -18,6 +18,9 @@ Size = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
 Width = Annotated[int, Field(ge=1, le=16_384, strict=True)]
 Count = Annotated[int, Field(ge=1, le=128, strict=True)]
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
+# The table of positions is computed when the network is built, which a model folder asks for.
+Length = Annotated[int, Field(ge=1, le=4096, strict=True)]
+AttentionWidth = Annotated[int, Field(ge=1, le=4096, strict=True)]
 
 checked = validate_call(config=ConfigDict(allow_inf_nan=False))
 
@@ -161,8 +164,8 @@ def encoder(
     *,
     vocabulary_size: Size,
     num_outputs: Size,
-    length: Size,
-    dim: Width = 128,
+    length: Length,
+    dim: AttentionWidth = 128,
     depth: Count = 2,
     num_heads: Count = 4,
     feed_forward_dim: Width = 512,

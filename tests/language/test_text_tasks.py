@@ -50,7 +50,12 @@ def english(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("architecture", "tokenizer"),
-    [("cnn", "words"), ("lstm", "words"), ("transformer", "bpe"), ("cnn", "characters")],
+    [
+        ("cnn", "words"),
+        pytest.param("lstm", "words", marks=pytest.mark.slow),
+        pytest.param("transformer", "bpe", marks=pytest.mark.slow),
+        pytest.param("gru", "characters", marks=pytest.mark.slow),
+    ],
 )
 def test_every_network_learns_what_is_easy(tmp_path, architecture, tokenizer):
     if tokenizer == "bpe":
@@ -64,7 +69,7 @@ def test_every_network_learns_what_is_easy(tmp_path, architecture, tokenizer):
     assert run.scores["accuracy"] > 0.85
 
 
-@pytest.mark.parametrize("tokenizer", ["words", "bytes"])
+@pytest.mark.parametrize("tokenizer", ["words", pytest.param("bytes", marks=pytest.mark.slow)])
 def test_chinese_is_learned_and_explained(tmp_path, tokenizer):
     path = write(tmp_path, chinese_reviews())
     architecture = "cnn" if tokenizer == "bytes" else "auto"

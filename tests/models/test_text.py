@@ -114,5 +114,7 @@ def test_maximum_of_what_is_masked_is_left_out():
 def test_arguments_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         text.bag(**{**SHARED, **wrong})
+    with pytest.raises(ValueError, match="length"):
+        text.encoder(**SHARED, length=5000, num_heads=2)
     with pytest.raises(ValueError, match="expected a multiple"):
         text.encoder(**SHARED, length=5, num_heads=3)
