@@ -267,13 +267,13 @@ def predict(run: str, inputs: Sequence[str], out: str, explain: bool, as_json: b
         for path in save_pictures(answers, out):
             click.echo(path)
         return
+    from septet.cli.describing import print_explanation, visible
+
     names = [str(item) for item in items] if len(items) == len(answers) else None
     for place, answer in enumerate(answers):
-        label = names[place] if names else f"{place + 1}"
+        label = visible(names[place]) if names else f"{place + 1}"
         click.echo(f"{label}\t{answer}")
         if explain:
-            from septet.cli.describing import print_explanation
-
             print_explanation(explanations[place])
 
 
