@@ -63,7 +63,7 @@ class TextClassification(Task):
     least_epochs: ClassVar[int] = 8
     least_steps: ClassVar[int] = 500
     most_epochs: ClassVar[int] = 40
-    monitor: ClassVar[tuple[str, str]] = ("validation_accuracy", "max")
+    monitor: ClassVar[tuple[str, str]] = ("validation_loss", "min")
     loss: ClassVar[str] = "softmax"
     scoring_s: ClassVar[float] = 5.0
     explains: ClassVar[bool] = True
