@@ -4,8 +4,8 @@
     python benchmarks/sentiment_peers.py --seeds 3
 
 The fixed split of movie-sentences. What a peer leaves to choose (the strength of the
-regression, fastText's rate and epochs) is chosen on a tenth of its training texts; Septet runs with its
-defaults. The last line is JSON.
+regression, fastText's rate and epochs) is chosen on a tenth of its training texts; Septet runs
+with its defaults. The last line is JSON.
 """
 
 import argparse
