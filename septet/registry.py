@@ -10,8 +10,10 @@ from septet.errors import InputError
 TASKS: Mapping[str, str] = {
     "image-classification": "septet.vision.classification:ImageClassification",
     "image-generation": "septet.vision.generation:ImageGeneration",
+    "sentiment-analysis": "septet.language.classification:SentimentAnalysis",
     "tabular-classification": "septet.tables.classification:TabularClassification",
     "tabular-regression": "septet.tables.regression:TabularRegression",
+    "text-classification": "septet.language.classification:TextClassification",
 }
 
 ARCHITECTURES: Mapping[str, str] = {
@@ -23,6 +25,10 @@ ARCHITECTURES: Mapping[str, str] = {
     "recurrent": "septet.models.recurrent:recurrent",
     "resnet": "septet.models.convolutional:resnet",
     "tabular": "septet.models.dense:tabular",
+    "text-bag": "septet.models.text:bag",
+    "text-cnn": "septet.models.text:cnn",
+    "text-encoder": "septet.models.text:encoder",
+    "text-recurrent": "septet.models.text:recurrent",
     "transformer": "septet.models.transformer:encoder_decoder",
     "transformer-decoder": "septet.models.transformer:decoder",
     "transformer-encoder": "septet.models.transformer:encoder",
@@ -35,6 +41,8 @@ SAMPLES: Mapping[str, str] = {
     "fashion-sample": "septet.data.samples:FASHION_SAMPLE",
     "nyc-temperature": "septet.data.samples:NYC_TEMPERATURE",
     "nyc-weather": "septet.data.samples:NYC_WEATHER",
+    "movie-sample": "septet.data.samples:MOVIE_SAMPLE",
+    "movie-sentences": "septet.data.samples:MOVIE_SENTENCES",
 }
 
 

@@ -7,6 +7,7 @@ how training, runs or model folders work.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +23,32 @@ Prepared = dict[str, Any]
 Arrays = dict[str, "np.ndarray"]
 Augment = Callable[[Any, dict[str, Any]], dict[str, Any]]
 """A pure JAX function from a key and traced inputs to inputs."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What each part of a text added to an answer.
+
+    Args:
+        answer: The class that is explained.
+        score: How much the network is for it, as logit above the mean of the others.
+        baseline: The same where nothing was said.
+        parts: The text in pieces, each with what it added; they add up to `score - baseline`.
+    """
+
+    answer: str
+    score: float
+    baseline: float
+    parts: tuple[tuple[str, float], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The explanation as plain values."""
+        return {
+            "answer": self.answer,
+            "score": self.score,
+            "baseline": self.baseline,
+            "parts": [list(part) for part in self.parts],
+        }
 
 
 class Task(ABC):
@@ -124,6 +151,26 @@ class Task(ABC):
     @abstractmethod
     def answer(self, outputs: "np.ndarray", prepared: Prepared) -> list[Any]:
         """Typed answers (frozen dataclasses with `to_json`), one for each row of `outputs`."""
+
+    explains: ClassVar[bool] = False
+    """Whether `explain` says which parts of an input an answer is due to."""
+
+    def explain(
+        self, network: Any, weights: Any, inputs: Any, prepared: Prepared
+    ) -> list[Explanation]:
+        """What each part of each of `inputs` added to the network's answer.
+
+        Args:
+            network: The shipped network.
+            weights: Its (trainable, non-trainable) values.
+            inputs: As for `encode`.
+            prepared: What was learned from the training split.
+        """
+        raise NotImplementedError
+
+    def explainable(self, split: "Split", row: int) -> Any:
+        """The example at `row` as one of the inputs that `explain` takes."""
+        raise NotImplementedError
 
     @abstractmethod
     def draw(

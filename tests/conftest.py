@@ -12,6 +12,8 @@ STARTS_A_DEVICE = (
     "tests/models/",
     "tests/runs/test_model_folder.py",
     "tests/runs/test_training.py",
+    "tests/language/test_explaining.py",
+    "tests/language/test_text_tasks.py",
     "tests/tables/",
     "tests/test_algorithms.py",
     "tests/vision/test_augmentation.py",

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 EXPECTED = {
     "classify_pictures.py": "in truth:",
+    "classify_sentences.py": "positive (",
     "classify_rows.py": "read 569 = used 569 + rejected 0",
     "forecast_temperature.py": "better than the naive forecast by",
     "predict_a_number.py": "the same weights and log, bit for bit",

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from septet.cli.watching import LineObserver, LiveObserver
 from septet.config import TrainingOptions
@@ -15,6 +16,7 @@ from septet.runs.log import RunLog
 from septet.runs.observer import Observer
 
 MAX_ROWS = 20
+MOST_WORDS = 8
 
 
 def make_observer() -> Observer:
@@ -171,3 +173,40 @@ def save_pictures(answers: Sequence[Any], folder: str) -> list[str]:
         storage.commit_file(path, file.getvalue())
         paths.append(str(path))
     return paths
+
+
+def print_explanation(explanation: Any, console: Console | None = None) -> None:
+    """The words that decided, strongest first, and on a terminal the text in colours."""
+    console = console or Console()
+    words: dict[str, float] = {}
+    for part, value in explanation.parts:
+        if value:
+            words[part] = words.get(part, 0.0) + value
+    strongest = sorted(words.items(), key=lambda item: -abs(item[1]))[:MOST_WORDS]
+    named = ", ".join(f"{visible(word)} {value:+.2f}" for word, value in strongest)
+    console.print(
+        f"    {explanation.answer} because of: {named}",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+    if not console.is_terminal:
+        return
+    largest = max(map(abs, words.values()), default=0.0)
+    text = Text("    ")
+    for part, value in explanation.parts:
+        strength = abs(value) / largest if largest else 0.0
+        colour = "bold " if strength > 0.5 else ""
+        colour += "blue" if value > 0 else "dark_orange"
+        text.append(visible(part), style=colour if strength > 0.1 else "")
+    console.print(text, soft_wrap=True)
+
+
+def visible(text: str) -> str:
+    """Text without what moves a terminal's cursor or turns its direction."""
+    return "".join(
+        char
+        if char.isprintable() or char in "\u200c\u200d"
+        else " "
+        if char.isspace()
+        else f"\\u{{{ord(char):x}}}"
+        for char in text
+    )

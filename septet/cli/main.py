@@ -242,8 +242,9 @@ def evaluate(run: str, source: str | None, as_json: bool) -> None:
 @click.argument("run")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("--out", default="generated", help="Folder for pictures that RUN makes.")
+@click.option("--explain", is_flag=True, help="Say which words decided, where the task can.")
 @json_option
-def predict(run: str, inputs: Sequence[str], out: str, as_json: bool) -> None:
+def predict(run: str, inputs: Sequence[str], out: str, explain: bool, as_json: bool) -> None:
     """Print RUN's answer for each INPUT (a path, or what the task takes).
 
     A RUN that makes pictures is asked for a number of them, and saves them as PNG files.
@@ -252,9 +253,13 @@ def predict(run: str, inputs: Sequence[str], out: str, as_json: bool) -> None:
 
     model = api.load(run)
     items = model.task.inputs_from_arguments(list(inputs))
+    explanations = model.explain(items) if explain else []
     answers = model.answers(items)
     if as_json:
-        print_json([answer.to_json() for answer in answers])
+        rows = [answer.to_json() for answer in answers]
+        for row, explanation in zip(rows, explanations, strict=False):
+            row["explanation"] = explanation.to_json()
+        print_json(rows)
         return
     if hasattr(answers[0], "to_image"):
         from septet.cli.describing import save_pictures
@@ -262,10 +267,14 @@ def predict(run: str, inputs: Sequence[str], out: str, as_json: bool) -> None:
         for path in save_pictures(answers, out):
             click.echo(path)
         return
+    from septet.cli.describing import print_explanation, visible
+
     names = [str(item) for item in items] if len(items) == len(answers) else None
     for place, answer in enumerate(answers):
-        label = names[place] if names else f"{place + 1}"
+        label = visible(names[place]) if names else f"{place + 1}"
         click.echo(f"{label}\t{answer}")
+        if explain:
+            print_explanation(explanations[place])
 
 
 @commands.command()

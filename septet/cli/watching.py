@@ -19,7 +19,8 @@ def forecast_text(forecast: Forecast) -> str:
         else f"{forecast.steps:,} steps"
     )
     return (
-        f"{forecast.name}: {forecast.parameters:,} parameters on {forecast.device}; "
+        f"{forecast.name}: {forecast.architecture}, {forecast.parameters:,} parameters on "
+        f"{forecast.device}; "
         f"examples: {examples}; {steps} ({forecast.steps_per_epoch:,} an epoch)"
         + (f"; {memory / 2**20:,.0f} MiB a step" if memory else "")
         + f"; compiled in {forecast.compile_s:.1f} s"

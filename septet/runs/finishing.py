@@ -14,6 +14,9 @@ from septet.runs.report import write_report
 from septet.runs.session import Session
 from septet.runs.training import Training, Weights
 
+EXPLAINED = 8
+"""So many of the worst mistakes, and of the first examples, are explained in the report."""
+
 
 def finish(training: Training, observer: Observer) -> dict[str, Any]:
     """Write everything that a finished run has; its evaluation.
@@ -43,7 +46,30 @@ def _evaluate(session: Session, weights: Weights) -> tuple[dict[str, Any], Any, 
     task, prepared = session.material.task, session.material.prepared
     splits = session.split(name), session.split("train")
     evaluation = task.evaluate_beside(outputs, *splits, prepared)
+    if task.explains:
+        evaluation = {**evaluation, "explanations": _explain(session, weights, name, evaluation)}
     return {"split": name, "examples": sizes[name], **evaluation}, outputs, name
+
+
+def _explain(
+    session: Session, weights: Weights, name: str, evaluation: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Why the network answered as it did: the worst mistakes, then the first examples."""
+    task, split = session.material.task, session.split(name)
+    wrong = [entry["row"] for entry in evaluation["mistakes"][:EXPLAINED]]
+    rows = list(dict.fromkeys([*wrong, *range(min(len(split), EXPLAINED))]))
+    if not rows:
+        return []
+    explanations = task.explain(
+        task.shipped_network(session.model),
+        session.shipped(weights),
+        [task.explainable(split, row) for row in rows],
+        session.material.prepared,
+    )
+    return [
+        {"row": row, "actual": str(split.targets[row]), **explanation.to_json()}
+        for row, explanation in zip(rows, explanations, strict=True)
+    ]
 
 
 def _receipt(training: Training, weights: Weights) -> dict[str, Any]:

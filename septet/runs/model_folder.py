@@ -50,7 +50,7 @@ REQUIRED = frozenset({DESCRIPTION, WEIGHTS, MANIFEST})
 KNOWN = REQUIRED | {CARD}
 MAX_MANIFEST_BYTES = 64 * 2**10
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)
-FIXED_BY_DATA = ("cardinalities", "mean", "deviation")
+FIXED_BY_DATA = ("cardinalities", "mean", "deviation", "vocabulary_size")
 """Arguments that the data decide alone and that the network's inputs do not show."""
 
 

@@ -12,6 +12,7 @@ class Forecast:
         name: The run's name.
         folder: Where it is kept.
         device: The device in words.
+        architecture: Name of the network.
         parameters: Weights of the model.
         examples: Examples in each split.
         steps: Steps of the run; None while a time budget still has to be measured.
@@ -23,6 +24,7 @@ class Forecast:
     name: str
     folder: str
     device: str
+    architecture: str
     parameters: int
     examples: dict[str, int]
     steps: int | None

@@ -60,6 +60,13 @@ figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; back
 figcaption { color: var(--faint); font-size: .9rem; margin-top: .5rem; }
 details { margin: .8rem 0; }
 summary { cursor: pointer; color: var(--accent); }
+.explained { background: var(--card); border: 1px solid var(--rule); border-radius: .7rem;
+  padding: .4rem 1rem; margin: .7rem 0; }
+.explained span { white-space: pre-wrap; border-radius: .2rem; }
+.for1 { background: rgb(59 130 246 / .18); } .for2 { background: rgb(59 130 246 / .36); }
+.for3 { background: rgb(59 130 246 / .54); } .for4 { background: rgb(59 130 246 / .72); }
+.against1 { background: rgb(249 115 22 / .18); } .against2 { background: rgb(249 115 22 / .36); }
+.against3 { background: rgb(249 115 22 / .54); } .against4 { background: rgb(249 115 22 / .72); }
 .warning { color: var(--warn); }
 .error { color: var(--bad); }
 """

@@ -64,6 +64,7 @@ def write_report(
         _section("Training", _pictures(folder, figures, TRAINING_FIGURES), _log(log_rows)),
         _section("How good it is", _scores(folder, evaluation, figures)),
         _section("Worst mistakes", _mistakes(folder, evaluation, figures)),
+        _section("Which words decided", _explanations(evaluation)),
         _section("The data", _account(account)),
         _section("Settings", _settings(config)),
         _section("Receipt", _receipt(receipt)),
@@ -240,6 +241,38 @@ def _mistakes(
     numbers = [place for place, key in enumerate(names) if _is_number(entries[0].get(key))]
     listed = table([title_of(key) for key in names], rows, numbers)
     return join([pictures, page.details("As a list", listed) if pictures else listed])
+
+
+def _explanations(evaluation: Mapping[str, Any]) -> Html:
+    """Texts with each part shaded by what it added to the answer."""
+    entries = evaluation.get("explanations") or []
+    if not entries:
+        return Html("")
+    intro = element(
+        "p",
+        "Blue parts spoke for the answer, orange parts against it, darker ones more (integrated "
+        "gradients; all parts of a text add up to its score beyond that of no text).",
+        css="faint",
+    )
+    return join([intro, *(_explanation(entry) for entry in entries)])
+
+
+def _explanation(entry: Mapping[str, Any]) -> Html:
+    parts = entry.get("parts") or []
+    largest = max((abs(float(value)) for _, value in parts), default=0.0) or 1.0
+    words = Html("").join(
+        element("span", words, css=shade_of(float(value) / largest)) for words, value in parts
+    )
+    right = entry.get("actual") == entry.get("answer")
+    verdict = "right" if right else f"in truth {entry.get('actual')}"
+    head = element("p", element("b", entry.get("answer")), f" ({verdict})", css="faint")
+    return element("div", head, element("p", Html(words)), css="explained")
+
+
+def shade_of(share: float) -> str:
+    """The style of a part that added `share` of what the strongest part did, -1 to 1."""
+    level = min(4, round(abs(share) * 4 + 0.2))
+    return "" if level == 0 else f"{'for' if share > 0 else 'against'}{level}"
 
 
 def _is_number(value: Any) -> bool:

@@ -6,7 +6,7 @@ builds the same thing again.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -135,11 +135,16 @@ class Session:
     step: Any
     state: TrainState
     predictor: Predictor
+    _encoded: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def outputs(self, weights: tuple[list[Any], list[Any]], split: str) -> np.ndarray:
         """The shipped network's outputs on a split, float32 [n, ...]."""
-        task, prepared = self.material.task, self.material.prepared
-        return self.predict(weights, task.queries(self.split(split), prepared))
+        return self.predict(weights, self.queries(split))
+
+    def queries(self, split: str) -> dict[str, np.ndarray]:
+        """What the shipped network is asked about a split; made once for validation."""
+        make = self.material.task.queries
+        return self._once("queries", split, lambda: make(self.split(split), self.material.prepared))
 
     def predict(
         self, weights: tuple[list[Any], list[Any]], inputs: dict[str, np.ndarray]
@@ -172,8 +177,16 @@ class Session:
         return self.material.task.shipped_architecture(*self.architecture)
 
     def arrays(self, split: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Inputs and targets of a split."""
-        return self.material.task.arrays(self.split(split), self.material.prepared)
+        """Inputs and targets of a split; made once for validation, which comes every epoch."""
+        make = self.material.task.arrays
+        return self._once("arrays", split, lambda: make(self.split(split), self.material.prepared))
+
+    def _once(self, kind: str, split: str, make: Callable[[], Any]) -> Any:
+        if split != "validation":
+            return make()
+        if kind not in self._encoded:
+            self._encoded[kind] = make()
+        return self._encoded[kind]
 
     def split(self, name: str) -> Split:
         """A split; empty where the data has none of that name."""

@@ -10,9 +10,10 @@ from septet import registry
 from septet.config import validate
 from septet.engine import devices
 from septet.engine.predict import Predictor
-from septet.errors import DataError
+from septet.errors import DataError, InputError
 from septet.runs.model_folder import load_network
 from septet.runs.model_schema import ModelDescription
+from septet.task import Explanation
 
 
 class Model:
@@ -67,6 +68,20 @@ class Model:
             raise DataError("No inputs were given. Give at least one.")
         outputs = self.outputs(self.task.encode(inputs, self.prepared))
         return self.task.answer(outputs, self.prepared)
+
+    def explain(self, inputs: Any) -> list[Explanation]:
+        """For each of `inputs`, what each of its parts added to the answer.
+
+        Raises:
+            InputError: The task does not say.
+            DataError: An input cannot be understood; names which.
+        """
+        if not self.task.explains:
+            raise InputError(
+                f"The task {self.description.task} does not explain its answers. "
+                "Predict without an explanation."
+            )
+        return self.task.explain(self.network, self._weights, inputs, self.prepared)
 
     def outputs(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
         """The network's outputs for encoded inputs: float32 [n, ...]."""

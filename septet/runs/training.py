@@ -173,6 +173,7 @@ class Training:
                 name=self.run.name,
                 folder=str(self.run.path),
                 device=str(jax.devices()[0].device_kind),
+                architecture=session.architecture[0],
                 parameters=int(session.model.count_params()),
                 examples=dict(session.material.dataset.account.splits),
                 steps=None if self.budget else self.plan.total_steps,

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from septet.data.account import Account, Rejection
+from septet.data.frame import Frame
 from septet.data.labels import imbalance, similar_labels
 from septet.tables.columns import Column, is_missing, is_missing_target, parse_number
-from septet.tables.frame import Frame
 
 MIN_ROWS_FOR_LEAK = 30
 SENTINEL = re.compile(r"-?9{3,}(\.0*|\.9+)?|-1e\d+|-?9+(\.9+)?e\+?\d+|-?2147483648|2147483647")

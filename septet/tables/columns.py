@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from septet.tables.files import Cell
+from septet.data.table_files import Cell
 
 Kind = Literal["number", "boolean", "date", "category", "text", "identifier", "empty"]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from septet.data.jsonlines import as_cell
+from septet.data.table_files import SUFFIXES, Cell, read_table
 from septet.errors import DataError
 from septet.tables.columns import Column, is_missing, parser_of, texts_of
 from septet.tables.features import NumberColumn, PreparedTable, TableColumn
-from septet.tables.files import SUFFIXES, Cell, read_table
-from septet.tables.jsonlines import as_cell
 
 Row = dict[str, Cell]
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from septet.data.account import Account
 from septet.data.dataset import SPLIT_NAMES, Dataset, Split
+from septet.data.frame import Frame, join, read_tables
 from septet.data.splitting import make_splits
+from septet.data.table_files import Table
 from septet.errors import DataError
 from septet.tables import checks
 from septet.tables.columns import (
@@ -21,8 +23,6 @@ from septet.tables.columns import (
     parse_number,
     texts_of,
 )
-from septet.tables.files import Table
-from septet.tables.frame import Frame, join, read_tables
 from septet.tables.options import TableDataOptions
 
 TARGET_NAMES = ("target", "label", "labels", "class", "y", "outcome", "response")

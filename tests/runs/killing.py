@@ -48,6 +48,14 @@ GENERATION_SETTINGS = [
     "data.test_fraction=0.3",
 ]
 
+TEXT_SETTINGS = [
+    *CHECKPOINTS,
+    "training.epochs=2",
+    "training.batch_size=16",
+    "model.dim=4",
+    "model.buckets=50",
+]
+
 
 @dataclass(frozen=True)
 class Job:
@@ -85,7 +93,22 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     np.savez(path, x=pictures, y=labels)
     jobs["image-classification"] = Job("image-classification", path, PICTURE_SETTINGS)
     jobs["image-generation"] = Job("image-generation", path, GENERATION_SETTINGS)
+    jobs["sentiment-analysis"] = Job(
+        "sentiment-analysis", texts_for_a_job(folder / "texts.tsv"), TEXT_SETTINGS
+    )
     return jobs
+
+
+def texts_for_a_job(path: Path) -> Path:
+    """Ninety sentences, half of them positive."""
+    random = np.random.default_rng(1)
+    words = {"positive": ["good", "fine", "great"], "negative": ["bad", "dull", "poor"]}
+    lines = ["text\tlabel"]
+    for number in range(90):
+        label = ("positive", "negative")[number % 2]
+        lines.append(f"scene {number} is {random.choice(words[label])} enough\t{label}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
 
 
 def command(arguments: list[str], environment: dict[str, str], log: str) -> None:

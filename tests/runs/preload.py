@@ -6,8 +6,11 @@ import septet
 import septet.api
 import septet.cli.describing
 import septet.evaluation.figures
+import septet.language.classification
+import septet.language.explaining
 import septet.models.convolutional
 import septet.models.dense
+import septet.models.text
 import septet.tables.classification
 import septet.tables.regression
 import septet.vision.classification  # noqa: F401

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from septet.data.account import Account
+from septet.data.table_files import SUFFIXES, Cell, Table, read_table, reason_of
 from septet.errors import DataError
-from septet.tables.files import SUFFIXES, Cell, Table, read_table, reason_of
 
 SPLIT_STEMS = {
     "train": ("train", "training"),

@@ -76,7 +76,7 @@ def read_table(path: Path, file: str) -> Table:
         DataError: The file as a whole cannot be read or holds no rows.
         MissingPackageError: Parquet without pyarrow.
     """
-    from septet.tables import delimited, jsonlines, parquet
+    from septet.data import delimited, jsonlines, parquet
 
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from septet.data.account import Finding, Rejection
+from septet.data.table_files import MAX_CELL, Cell, Table, check_size, name_columns
 from septet.errors import DataError
-from septet.tables.files import MAX_CELL, Cell, Table, check_size, name_columns
 
 DELIMITERS = ",;\t|"
 MAX_HEADER = 4_000_000

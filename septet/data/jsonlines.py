@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from septet.data.account import Rejection
+from septet.data.delimited import split_lines, undecodable_bytes
+from septet.data.table_files import MAX_CELL, Cell, Table, check_size, name_columns
 from septet.errors import DataError
-from septet.tables.delimited import split_lines, undecodable_bytes
-from septet.tables.files import MAX_CELL, Cell, Table, check_size, name_columns
 
 
 class _BadRecordError(Exception):
@@ -63,6 +63,9 @@ def parse_record(line: str) -> dict[str, Cell]:
         raise _BadRecordError("not-an-object", reason, remedy)
     cells = {}
     for key, value in record.items():
+        if isinstance(value, str) and "\x00" in value:
+            reason = f"The value of '{key[:80]}' holds a NUL byte."
+            raise _BadRecordError("nul-byte", reason, "Remove it; it is no text.")
         cells[key] = as_cell(value)
         if cells[key] is None and value is not None:
             kind = type(value).__name__

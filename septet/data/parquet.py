@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from septet.data.jsonlines import as_cell
+from septet.data.table_files import MAX_BYTES, Cell, Table, check_size, name_columns
 from septet.errors import DataError, MissingPackageError
-from septet.tables.files import Cell, Table, check_size, name_columns
-from septet.tables.jsonlines import as_cell
+
+BATCH_ROWS = 1024
 
 
 def read_parquet(path: Path, file: str) -> Table:
@@ -25,7 +27,7 @@ def read_parquet(path: Path, file: str) -> Table:
             schema = source.schema_arrow
             check_size(file, len(schema.names), source.metadata.num_rows)
             _refuse_nested(schema, file)
-            content = source.read()
+            content = _read(source, file)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{file} cannot be read as Parquet: {str(error)[:200]}") from None
     if content.num_rows == 0:
@@ -34,6 +36,22 @@ def read_parquet(path: Path, file: str) -> Table:
     columns = [[_cell(value) for value in column.to_pylist()] for column in content.columns]
     rows = [list(cells) for cells in zip(*columns, strict=True)]
     return Table(file, names, rows, list(range(1, len(rows) + 1)), [], findings)
+
+
+def _read(source: Any, file: str) -> Any:
+    """All rows, refused once they take too much memory: a value that repeats is packed well."""
+    import pyarrow
+
+    batches, size = [], 0
+    for batch in source.iter_batches(batch_size=BATCH_ROWS):
+        size += batch.nbytes
+        if size > MAX_BYTES:
+            raise DataError(
+                f"{file} has more than {MAX_BYTES:,} bytes when unpacked. "
+                "Train on a sample of its rows."
+            )
+        batches.append(batch)
+    return pyarrow.Table.from_batches(batches, source.schema_arrow)
 
 
 def _refuse_nested(schema: Any, file: str) -> None:
@@ -49,8 +67,8 @@ def _refuse_nested(schema: Any, file: str) -> None:
 
 
 def _cell(value: Any) -> Cell:
-    if value is None:
-        return None
+    if value is None or isinstance(value, str):
+        return value
     if hasattr(value, "isoformat"):
         return value.isoformat()
     text = as_cell(value)

@@ -1,0 +1,217 @@
+"""What is likely wrong with labelled texts: some to reject, and findings about the others.
+
+Everything is reported into an account; nothing is repaired.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from septet.data.account import Account
+from septet.data.labels import imbalance, similar_labels
+from septet.language.sources import LONGEST
+from septet.language.texts import Texts, normalised
+
+MOST_NAMED = 100
+"""So many findings of one kind are spelled out; the others are counted."""
+TELLING = 20
+"""Letters from which a text does not repeat by coincidence."""
+LONGEST_LABEL = 200
+
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
+"""Tab, line feed, form feed, carriage return and next line are white space."""
+REPLACEMENT = re.compile("\ufffd")
+MISREAD = re.compile(r"[ÃÂ][\x80-\xbf]|â€[™œ\x9d“”˜¦\x80-\xbf]|ï»¿|ðŸ")
+MARKUP = re.compile(
+    r"</?(?:a|abbr|b|blockquote|body|br|center|code|div|em|font|h[1-6]|head|hr|html|i|iframe|img|"
+    r"input|li|link|meta|object|ol|p|pre|script|small|span|strong|style|sub|sup|table|tbody|td|"
+    r"th|title|tr|u|ul)(?:\s[^<>]{0,500})?/?>|<!--|<!DOCTYPE"
+    r"|&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#x[0-9a-f]{1,6});",
+    re.IGNORECASE,
+)
+
+CONTENT_CHECKS: tuple[tuple[str, re.Pattern[str], str, str, str], ...] = (
+    (
+        "control-character",
+        CONTROL,
+        "It holds the control character {found}.",
+        "Remove it, or look how the file was made.",
+        "texts hold control characters",
+    ),
+    (
+        "replacement-character",
+        REPLACEMENT,
+        "It holds {found}, which stands for bytes that could not be read when it was saved.",
+        "Export the text again as UTF-8.",
+        "texts hold replacement characters",
+    ),
+    (
+        "misread-encoding",
+        MISREAD,
+        "It holds {found}, as UTF-8 looks when it was read in another encoding.",
+        "Export the text again as UTF-8.",
+        "texts look misread",
+    ),
+    (
+        "markup",
+        MARKUP,
+        "It holds {found}, which is markup and no text.",
+        "Take tags out and write entities as what they stand for.",
+        "texts hold markup",
+    ),
+)
+
+
+def reject_texts(texts: Texts, account: Account) -> Texts:
+    """Those with text and label; the others become rejections."""
+    kept = []
+    for row, (text, label) in enumerate(zip(texts.texts, texts.labels, strict=True)):
+        problem = _problem(text, label)
+        if problem:
+            account.rejections.append(texts.rejection(row, *problem))
+        else:
+            kept.append(row)
+    return texts if len(kept) == len(texts) else texts.take(kept)
+
+
+def _problem(text: str, label: str) -> tuple[str, str, str] | None:
+    if not text.strip():
+        return "empty-text", "The text is empty.", "Write it or remove the row."
+    if len(text) > LONGEST:
+        reason = f"The text has {len(text):,} characters; at most {LONGEST:,} are read."
+        return "over-long", reason, "Cut it into several texts, or look for a quote left open."
+    if "\x00" in text or "\x00" in label:
+        return "nul-byte", "The row holds a NUL byte.", "Remove it; it is no text."
+    if is_broken(text) or is_broken(label):
+        reason = "The row has half of a surrogate pair, which is no character."
+        return "half-a-character", reason, "Export the text again as UTF-8."
+    if not label:
+        return "missing-label", "The class is missing.", "Fill it in or remove the row."
+    if len(label) > LONGEST_LABEL:
+        reason = f"The class has {len(label):,} characters, as a text has."
+        return "over-long-label", reason, "Look whether columns are swapped or a quote is open."
+    return None
+
+
+def is_broken(text: str) -> bool:
+    """Whether a text has half of a surrogate pair, as JSON's escapes can write it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def check_texts(texts: Texts, account: Account) -> None:
+    """Report what no reader would expect in a text, and texts that repeat."""
+    for code, pattern, message, remedy, rest in CONTENT_CHECKS:
+        found = []
+        for row, text in enumerate(texts.texts):
+            match = pattern.search(text)
+            if match:
+                shown = repr(match.group()[:40])
+                found.append((texts.place(row), message.format(found=shown)))
+        warn_each(account, code, found, remedy, rest)
+    check_repeats(texts, account)
+    check_labels(texts, account)
+
+
+def warn_each(
+    account: Account, code: str, found: Sequence[tuple[str, str]], remedy: str, rest: str
+) -> None:
+    """A warning for each (place, message), from the 101st on counted in one as `rest`."""
+    for place, message in found[:MOST_NAMED]:
+        account.warn(code, place, message, remedy)
+    if len(found) > MOST_NAMED:
+        account.warn(code, "all", f"{len(found) - MOST_NAMED:,} more {rest}.", remedy)
+
+
+def check_repeats(texts: Texts, account: Account) -> None:
+    """Report texts that are the same but for case, spacing and compatible characters."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for row, text in enumerate(texts.texts):
+        groups[normalised(text)].append(row)
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    short: Counter[str] = Counter()
+    for key, (first, *others) in groups.items():
+        for row in others:
+            code, message = _compare(texts, first, row)
+            if len(key) < TELLING:
+                short[code] += 1
+            else:
+                found[code].append((texts.place(row), message))
+    remedies = {
+        "conflicting-labels": ("Keep it under the right class only.", "texts have two classes"),
+        "duplicate-across-splits": (
+            "Remove one: scores on texts seen in training mislead.",
+            "texts are in two splits",
+        ),
+        "duplicate": ("Remove one; Septet keeps both in the same split.", "texts repeat"),
+    }
+    for code, (remedy, rest) in remedies.items():
+        warn_each(account, code, found[code], remedy, rest)
+        if short[code]:
+            message = f"{short[code]} texts of fewer than {TELLING} letters repeat ({rest})."
+            account.note(f"{code}-short", "all", message, "Look at them if that is not meant.")
+
+
+def _compare(texts: Texts, first: int, row: int) -> tuple[str, str]:
+    """Code and message for two texts that are the same."""
+    other = texts.place(first)
+    labels = texts.labels[first], texts.labels[row]
+    homes = texts.homes[first], texts.homes[row]
+    if labels[0] != labels[1]:
+        message = f"Of class {_shown(labels[1])}; the same text at {other} is {_shown(labels[0])}."
+        return "conflicting-labels", message
+    if homes[0] != homes[1]:
+        message = f"In '{homes[1] or 'train'}'; the same text at {other} is in '{homes[0]}'."
+        return "duplicate-across-splits", message
+    return "duplicate", f"The same text as {other}."
+
+
+def check_labels(texts: Texts, account: Account) -> None:
+    """Report typing errors in classes, classes with one text, imbalance, and no classes at all."""
+    counts = Counter(texts.labels)
+    first = {label: row for row, label in reversed(list(enumerate(texts.labels)))}
+    for rare, common in similar_labels(counts):
+        account.warn(
+            "label-typo",
+            texts.place(first[rare]),
+            f"The class {_shown(rare)} ({counts[rare]} times) is close to {_shown(common)} "
+            f"({counts[common]} times).",
+            "If they mean the same, write them the same.",
+        )
+    for label, count in counts.items():
+        if count == 1:
+            account.warn(
+                "single-member-class",
+                texts.place(first[label]),
+                f"The class {_shown(label)} has one text, so it cannot be tested.",
+                "Add texts, join it with another class or remove it.",
+            )
+    ratio = imbalance({label: count for label, count in counts.items() if count > 1})
+    if ratio is not None:
+        (largest, most), *_, (smallest, fewest) = counts.most_common()
+        account.warn(
+            "imbalanced-classes",
+            texts.files[0],
+            f"{_shown(largest)} has {most} texts, {_shown(smallest)} {fewest}.",
+            "Weigh the classes with training.class_weights=balanced, and look at the scores "
+            "of each class.",
+        )
+    _forbid(texts, counts, account)
+
+
+def _forbid(texts: Texts, counts: Counter[str], account: Account) -> None:
+    """Labels from which nothing can be learned."""
+    if len(counts) < 2:
+        message = f"Every text is of the class {_shown(texts.labels[0])}."
+        account.forbid("one-class", texts.files[0], message, "Add texts of other classes.")
+    elif len(texts) >= 20 and len(counts) > 0.5 * len(texts):
+        message = f"There are {len(counts)} different classes for {len(texts)} texts."
+        remedy = "Choose another data.label_column, or look whether columns are swapped."
+        account.forbid("too-many-classes", texts.files[0], message, remedy)
+
+
+def _shown(label: str) -> str:
+    return repr(label if len(label) <= 40 else label[:40] + "...")

@@ -1,0 +1,246 @@
+"""The tasks sentiment-analysis and text-classification: which class each text belongs to."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from septet.data.dataset import Dataset, Split
+from septet.errors import DataError
+from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
+from septet.language import inputs as text_inputs
+from septet.language.encoding import choose_length, pad, waste
+from septet.language.options import TextDataOptions, TextModelOptions
+from septet.language.reading import read_dataset
+from septet.language.tokenizer_schema import UNKNOWN, PreparedTokenizer
+from septet.language.tokenizing import learn_tokenizer, tokenizer_of
+from septet.task import Arrays, Augment, Explanation, Prepared, Task
+
+MOST_TOKENS = 512
+"""What `data.length` may become by itself."""
+MANY_TEXTS = 50_000
+"""From so many training texts on, reading words in their order pays for what it costs."""
+SHOWN = 300
+"""Characters of a mistaken text in the scores."""
+
+Label = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+class PreparedTexts(BaseModel):
+    """What a network for texts needs to know: classes by logit, tokens, and length."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+    classes: Annotated[list[Label], Field(min_length=2, max_length=100_000)]
+    tokenizer: PreparedTokenizer
+    length: Annotated[int, Field(ge=1, le=4096)]
+    num_examples: Annotated[int, Field(ge=1, lt=2**53)]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "PreparedTexts":
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("two classes are the same")
+        return self
+
+
+class TextClassification(Task):
+    """Which class each text belongs to."""
+
+    name: ClassVar[str] = "text-classification"
+    summary: ClassVar[str] = (
+        "Predict the class of a text (CSV, JSON lines, Parquet, or a folder a class)"
+    )
+    data_options: ClassVar = TextDataOptions
+    model_options: ClassVar = TextModelOptions
+    prepared_type: ClassVar = PreparedTexts
+    training_defaults: ClassVar[Mapping[str, Any]] = {
+        "batch_size": 64,
+        "learning_rate": 3e-3,
+        "weight_decay": 1e-1,
+    }
+    least_epochs: ClassVar[int] = 8
+    least_steps: ClassVar[int] = 500
+    most_epochs: ClassVar[int] = 40
+    monitor: ClassVar[tuple[str, str]] = ("validation_loss", "min")
+    loss: ClassVar[str] = "softmax"
+    scoring_s: ClassVar[float] = 5.0
+    explains: ClassVar[bool] = True
+
+    def read(self, source: Path, options: TextDataOptions, seed: int) -> Dataset:
+        """Read, check and split the labelled texts at `source`."""
+        return read_dataset(Path(source), options, seed)
+
+    def prepare(self, dataset: Dataset, options: TextDataOptions) -> Prepared:
+        """Classes, tokenizer, and the length that nearly all training texts fit into."""
+        texts = dataset.splits["train"].examples["texts"].tolist()
+        learned = learn_tokenizer(
+            options.tokenizer, texts, size=options.vocabulary, lowercase=options.lowercase
+        )
+        lengths = [len(ids) for ids in tokenizer_of(learned).encode(texts)]
+        length = options.length or choose_length(lengths, MOST_TOKENS)
+        cut = sum(count > length for count in lengths)
+        share = waste(lengths, length)
+        dataset.account.note(
+            "length",
+            "train",
+            f"Texts are read up to {length} tokens ({learned.size:,} different ones of "
+            f"{learned.kind}): {cut} of {len(lengths)} are cut, {share:.0%} of all places are "
+            "padding.",
+            "Set data.length to read more or less of each." if cut else "",
+        )
+        prepared = PreparedTexts(
+            classes=dataset.facts["classes"],
+            tokenizer=learned,
+            length=length,
+            num_examples=len(texts),
+        )
+        return prepared.model_dump(mode="json")
+
+    def arrays(self, split: Split, prepared: Prepared) -> tuple[Arrays, np.ndarray]:
+        """Tokens, int32 [texts, length], and labels, int32 [texts]."""
+        return _encoded(split.examples["texts"].tolist(), prepared), _labels(split, prepared)
+
+    def queries(self, split: Split, prepared: Prepared) -> Arrays:
+        """Tokens alone."""
+        return _encoded(split.examples["texts"].tolist(), prepared)
+
+    def encode(self, inputs: Any, prepared: Prepared) -> Arrays:
+        """See `septet.language.inputs.read_inputs` for the forms that `inputs` may have."""
+        return _encoded(text_inputs.read_inputs(inputs), prepared)
+
+    def architecture(
+        self, prepared: Prepared, options: TextModelOptions
+    ) -> tuple[str, dict[str, Any]]:
+        """The network that is asked for, or that suits the number of training texts."""
+        checked = _checked(prepared)
+        chosen = options.architecture
+        if chosen == "auto":
+            chosen = "bag" if checked.num_examples < MANY_TEXTS else "gru"
+        dim = options.dim or (32 if chosen == "bag" else 128)
+        arguments: dict[str, Any] = {
+            "vocabulary_size": checked.tokenizer.size,
+            "num_outputs": len(checked.classes),
+            "dim": dim,
+            "dropout": options.dropout,
+        }
+        if chosen == "bag":
+            more = {"ngrams": options.ngrams, "buckets": options.buckets}
+            return "text-bag", arguments | more
+        if chosen == "cnn":
+            return "text-cnn", arguments | {"filters": options.width, "sizes": [3, 4, 5]}
+        if chosen == "transformer":
+            more = {"num_heads": _heads(dim), "feed_forward_dim": 4 * options.width}
+            more |= {"length": checked.length, "depth": options.depth}
+            return "text-encoder", arguments | more
+        return "text-recurrent", arguments | {
+            "kind": chosen,
+            "units": options.width,
+            "depth": options.depth,
+        }
+
+    def augment(self, prepared: Prepared, options: TextModelOptions) -> Augment | None:
+        """Some tokens of {"tokens": int32 [batch, length]} made unknown."""
+        share = options.token_dropout
+        if not share:
+            return None
+
+        def change(key: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+            import jax
+            import jax.numpy as jnp
+
+            tokens = inputs["tokens"]
+            lost = jax.random.bernoulli(key, share, tokens.shape) & (tokens != 0)
+            return {**inputs, "tokens": jnp.where(lost, UNKNOWN, tokens)}
+
+        return change
+
+    def evaluate(self, outputs: np.ndarray, split: Split, prepared: Prepared) -> dict[str, Any]:
+        """Accuracy and its kin, and the texts of the worst mistakes."""
+        found = evaluate_classification(outputs, _labels(split, prepared), prepared["classes"])
+        texts = split.examples["texts"]
+        for entry in found["mistakes"]:
+            text = str(texts[entry["row"]])
+            entry["text"] = text if len(text) <= SHOWN else text[:SHOWN] + "…"
+        return found
+
+    def answer(self, outputs: np.ndarray, prepared: Prepared) -> list[ClassAnswer]:
+        """The likeliest class of each text, and the probability of every class."""
+        return class_answers(outputs, prepared["classes"])
+
+    def draw(
+        self,
+        outputs: np.ndarray,
+        split: Split,
+        evaluation: Mapping[str, Any],
+        prepared: Prepared,
+        folder: Path,
+    ) -> list[tuple[str, str]]:
+        """Confusion matrix, reliability and scores by class, as pictures in `folder`."""
+        from septet.evaluation.figures import draw_classification
+
+        labels = _labels(split, prepared)
+        return draw_classification(evaluation, outputs, labels, prepared["classes"], folder)
+
+    def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
+        """Texts, or files of texts or tables."""
+        return text_inputs.inputs_from_arguments(arguments)
+
+    def explain(
+        self, network: Any, weights: Any, inputs: Any, prepared: Prepared
+    ) -> list[Explanation]:
+        """What each word added to the likeliest class; see `septet.language.explaining`."""
+        from septet.language.explaining import explain_texts
+
+        texts = text_inputs.read_inputs(inputs)
+        checked = _checked(prepared)
+        encoded = tokenizer_of(checked.tokenizer).encode_with_spans(texts)
+        tokens = pad([ids for ids, _ in encoded], checked.length)
+        spans = [spans[: checked.length] for _, spans in encoded]
+        return explain_texts(network, weights, tokens, texts, spans, checked.classes)
+
+    def explainable(self, split: Split, row: int) -> str:
+        """The text of an example."""
+        return str(split.examples["texts"][row])
+
+
+class SentimentAnalysis(TextClassification):
+    """Whether a text speaks well or ill of something: text classification by its usual name."""
+
+    name: ClassVar[str] = "sentiment-analysis"
+    summary: ClassVar[str] = (
+        "Predict whether a text is positive or negative (CSV, JSON lines, Parquet, folders)"
+    )
+
+
+def _checked(prepared: Prepared) -> PreparedTexts:
+    return PreparedTexts.model_validate(prepared)
+
+
+def _encoded(texts: list[str], prepared: Prepared) -> Arrays:
+    checked = _checked(prepared)
+    return {"tokens": pad(tokenizer_of(checked.tokenizer).encode(texts), checked.length)}
+
+
+def _heads(dim: int) -> int:
+    """Heads of attention of at least 16 numbers each, by which `dim` can be divided."""
+    return next((heads for heads in (8, 4, 2) if dim % heads == 0 and dim // heads >= 16), 1)
+
+
+def _labels(split: Split, prepared: Prepared) -> np.ndarray:
+    """Places of the split's classes among those of `prepared`, int32 [texts].
+
+    Raises:
+        DataError: The network does not know a class.
+    """
+    place = {name: number for number, name in enumerate(prepared["classes"])}
+    names: Sequence[str] = split.targets.tolist()
+    unknown = sorted(set(names) - place.keys())
+    if unknown:
+        known = ", ".join(prepared["classes"][:20])
+        raise DataError(
+            f"The model does not know the class '{unknown[0]}' ({len(unknown)} such classes). "
+            f"It knows: {known}. Rename or remove those texts."
+        )
+    return np.array([place[name] for name in names], dtype=np.int32)

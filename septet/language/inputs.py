@@ -1,0 +1,94 @@
+"""Texts that a user asks about: texts, files of them, rows of a table."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from septet.data.account import Rejection
+from septet.data.table_files import SUFFIXES as TABLES
+from septet.data.table_files import Table, read_table
+from septet.errors import DataError
+from septet.language.documents import SUFFIXES, read_document, shown
+from septet.language.sources import LONGEST, LONGEST_FILE, TEXT_NAMES
+from septet.language.tokenizing import require_unicode
+
+
+def read_inputs(inputs: Any) -> list[str]:
+    """Texts from inputs in any of the forms below, alone or in a sequence.
+
+    A text; a `Path` of a text file, which is one text, or of a table, of which every row is
+    one; a dictionary with the text under a name such as "text".
+
+    Raises:
+        DataError: An input is none of these, or empty; names which.
+    """
+    if isinstance(inputs, str | os.PathLike | Mapping):
+        inputs = [inputs]
+    texts: list[str] = []
+    for place, item in enumerate(inputs, 1):
+        texts.extend(_texts_of(item, f"Input {place}"))
+    if not texts:
+        raise DataError("No texts were given. Give at least one.")
+    return texts
+
+
+def _texts_of(item: Any, name: str) -> list[str]:
+    if isinstance(item, os.PathLike):
+        return _texts_in(Path(item))
+    if isinstance(item, Mapping):
+        item = item.get(next((key for key in TEXT_NAMES if key in item), "text"))
+    if not isinstance(item, str):
+        raise DataError(
+            f"{name} is a {type(item).__name__}. Expected a text, the path of a file of text or "
+            "of a table, or a dictionary with the text under 'text'."
+        )
+    return [_usable(item, name)]
+
+
+def _usable(text: str, name: str) -> str:
+    if not text.strip():
+        raise DataError(f"{name} is empty. Expected a text.")
+    if len(text) > LONGEST:
+        raise DataError(f"{name} has {len(text):,} characters; at most {LONGEST:,} are read.")
+    require_unicode(text, name)
+    return text
+
+
+def _texts_in(path: Path) -> list[str]:
+    name = shown(path.name)
+    if path.suffix.lower() in SUFFIXES:
+        found = read_document(path, name, LONGEST_FILE)
+        if isinstance(found, Rejection):
+            raise DataError(f"{name}: {found.reason} {found.remedy}")
+        return [_usable(found.text, name)]
+    table = read_table(path, name)
+    if table.rejections:
+        first = table.rejections[0]
+        raise DataError(f"{name}, line {first.line}: {first.reason} {first.remedy}")
+    cells = table.column(_text_column(table))
+    return [
+        _usable(cell or "", f"{name}, line {line}")
+        for cell, line in zip(cells, table.lines, strict=True)
+    ]
+
+
+def _text_column(table: Table) -> str:
+    names = {column.casefold(): column for column in table.columns}
+    found = next((names[name] for name in TEXT_NAMES if name in names), None)
+    if found is None and len(table.columns) > 1:
+        raise DataError(
+            f"{table.file} has the columns {', '.join(table.columns[:20])}. Call the one with the "
+            "texts 'text'."
+        )
+    return found or table.columns[0]
+
+
+def inputs_from_arguments(arguments: Sequence[str]) -> list[Any]:
+    """Words of a command line as inputs: files where there is one of that name, texts otherwise."""
+    inputs: list[Any] = []
+    for word in arguments:
+        suffix = os.path.splitext(word)[1].lower()
+        is_file = len(word) < 4096 and suffix in TABLES | SUFFIXES and os.path.exists(word)
+        inputs.append(Path(word) if is_file else word)
+    return inputs

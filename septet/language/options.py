@@ -1,0 +1,89 @@
+"""Settings of text classification; their descriptions are the help and the docs."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from septet.config import DataOptions, ModelOptions, Probability
+
+TokenizerKind = Literal["words", "characters", "bytes", "bpe"]
+NetworkKind = Literal["bag", "cnn", "lstm", "gru", "transformer"]
+
+
+class TextDataOptions(DataOptions):
+    """How labelled texts are read and cut into tokens."""
+
+    text_column: str | None = Field(
+        default=None, description="Column that holds the text; guessed from the names if absent."
+    )
+    label_column: str | None = Field(
+        default=None, description="Column that holds the class; guessed from the names if absent."
+    )
+    split_column: str | None = Field(
+        default=None,
+        description="Column that says train, validation or test; 'split' if there is one.",
+    )
+    tokenizer: TokenizerKind = Field(
+        default="words",
+        description="words: words, numbers and marks, each Chinese or Japanese character for "
+        "itself; characters; bytes; bpe: pieces of words, learned (byte pairs; needs "
+        "septet[language]). All but words know every text.",
+    )
+    vocabulary: int = Field(
+        default=20_000,
+        ge=300,
+        le=60_000,
+        description="Most tokens that are told apart: the most frequent of the training split.",
+    )
+    lowercase: bool = Field(
+        default=True, description="Take capitals as small letters (words and characters)."
+    )
+    length: int | None = Field(
+        default=None,
+        ge=4,
+        le=4096,
+        description="Tokens of a text that are read; the rest is cut off. Default: as many as 99 % "
+        "of the training texts have, at most 512.",
+    )
+
+
+class TextModelOptions(ModelOptions):
+    """Which network, and how training texts are changed."""
+
+    architecture: NetworkKind | Literal["auto"] = Field(
+        default="auto",
+        description="bag: mean of the vectors of words and word pairs, quick; cnn: convolutions "
+        "over word vectors; lstm and gru: recurrent, from both ends; transformer: attention. "
+        "auto: by the size of the training split.",
+    )
+    dim: int | None = Field(
+        default=None,
+        ge=4,
+        le=4096,
+        description="Numbers that stand for one token. Default: 32 for bag, 128 for the others.",
+    )
+    width: int = Field(
+        default=128,
+        ge=4,
+        le=4096,
+        description="Filters of each size of cnn, units of each direction of lstm and gru, and a "
+        "quarter of the hidden units of transformer.",
+    )
+    depth: int = Field(
+        default=1, ge=1, le=16, description="Layers of lstm and gru, blocks of transformer."
+    )
+    ngrams: int = Field(
+        default=2, ge=1, le=4, description="Longest run of tokens that bag has vectors for."
+    )
+    buckets: int = Field(
+        default=50_000,
+        ge=1,
+        le=5_000_000,
+        description="Vectors that the runs of tokens of bag share, by a hash of theirs.",
+    )
+    dropout: Probability = Field(
+        default=0.5, description="Share of numbers left out before the last layer, in training."
+    )
+    token_dropout: Probability = Field(
+        default=0.1, description="Share of tokens of training texts made unknown."
+    )

@@ -1,0 +1,78 @@
+"""Clean made-up reviews for the tests, which spoil them in one place and write them."""
+
+import csv
+import io
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+GOOD = ["wonderful", "moving", "funny", "brilliant", "charming", "gripping", "tender", "fresh"]
+BAD = ["dreadful", "boring", "clumsy", "shallow", "tedious", "annoying", "stale", "lifeless"]
+THINGS = ["film", "story", "cast", "script", "ending", "music", "plot", "dialogue"]
+ENDS = ["from start to end", "as always", "for once", "in every scene", "to my surprise"]
+
+HAO = ["精彩", "感人", "有趣", "出色", "迷人", "动人", "温暖", "新鲜"]
+HUAI = ["糟糕", "无聊", "笨拙", "肤浅", "乏味", "烦人", "陈旧", "呆板"]
+SHI = ["电影", "故事", "演员", "剧本", "结局", "音乐", "情节", "对白"]
+
+Row = tuple[str, str]
+"""Text and class."""
+
+
+def reviews(count: int = 240, seed: int = 0) -> list[Row]:
+    """Different sentences of about ten words, half of them positive."""
+    return _rows(count, seed, _english)
+
+
+def chinese_reviews(count: int = 240, seed: int = 0) -> list[Row]:
+    """The same in Chinese, whose words no space parts."""
+    return _rows(count, seed, _chinese)
+
+
+def _rows(count, seed, make) -> list[Row]:
+    draw, rows, seen = random.Random(seed), [], set()
+    while len(rows) < count:
+        label = ("positive", "negative")[len(rows) % 2]
+        text = make(draw, label)
+        if text not in seen:
+            seen.add(text)
+            rows.append((text, label))
+    return rows
+
+
+def _english(draw: random.Random, label: str) -> str:
+    words = GOOD if label == "positive" else BAD
+    first, second = draw.sample(words, 2)
+    one, other = draw.sample(THINGS, 2)
+    return f"The {one} is {first}, and the {other} seems {second} {draw.choice(ENDS)}."
+
+
+def _chinese(draw: random.Random, label: str) -> str:
+    words = HAO if label == "positive" else HUAI
+    first, second = draw.sample(words, 2)
+    one, other = draw.sample(SHI, 2)
+    return f"这部片子的{one}很{first}，{other}也{draw.choice(['非常', '十分', '相当'])}{second}。"
+
+
+def as_csv(
+    rows: Sequence[tuple[str, ...]], header: tuple[str, ...] = ("text", "label"), delimiter=","
+) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+    writer.writerows([header, *rows])
+    return file.getvalue()
+
+
+def as_json_lines(rows: list[Row]) -> str:
+    lines = [json.dumps({"text": t, "label": c}, ensure_ascii=False) for t, c in rows]
+    return "\n".join(lines) + "\n"
+
+
+def write_folders(folder: Path, rows: list[Row]) -> Path:
+    """A folder for each class with a file for each text."""
+    for number, (text, label) in enumerate(rows):
+        path = folder / label / f"{number:04d}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder

@@ -1,0 +1,118 @@
+"""Forty hostile inputs and more of every format: refused or counted, and never much memory."""
+
+import resource
+
+import pytest
+
+from septet.data.account import Account
+from septet.errors import DataError
+from septet.language.documents import read_documents
+from septet.language.options import TextDataOptions
+from septet.language.reading import read_dataset
+from tests.language.hostile import hostile_contents, hostile_folders, hostile_parquet
+from tests.language.made_up_texts import as_csv, as_json_lines, reviews
+
+MOST_MEMORY_KB = 700_000
+LONGEST_MESSAGE = 900
+
+
+def refused_or_counted(path, tmp_path) -> str:
+    """Refused with one clear message, or counted in an account that balances: which."""
+    try:
+        account = read_dataset(path, TextDataOptions(), 0).account
+    except DataError as error:
+        message = str(error)
+        assert 20 < len(message) < LONGEST_MESSAGE
+        assert str(tmp_path) not in message
+        return "refused"
+    assert account.read == account.used + len(account.rejections)
+    for entry in account.rejections:
+        assert 10 < len(entry.reason) < LONGEST_MESSAGE
+        assert str(tmp_path) not in entry.reason + entry.file
+    account.to_json()
+    return "counted"
+
+
+def memory_kb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def sweep(contents, suffix, tmp_path) -> dict[str, str]:
+    before, found = memory_kb(), {}
+    for number, (name, content) in enumerate(contents.items()):
+        path = tmp_path / f"{number}{suffix}"
+        path.write_bytes(content)
+        found[name] = refused_or_counted(path, tmp_path)
+    assert memory_kb() - before < MOST_MEMORY_KB
+    assert len(found) >= 40
+    return found
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+def test_hostile_tables_of_texts(tmp_path, suffix):
+    rows = reviews(120)
+    good = as_json_lines(rows) if suffix == ".jsonl" else as_csv(
+        rows, delimiter="," if suffix == ".csv" else "\t"
+    )  # fmt: skip
+    found = sweep(hostile_contents(good.encode()), suffix, tmp_path)
+    for name in ("empty", "gzip bomb", "zip bomb", "utf-16", "noise", "all nul", "one huge line"):
+        assert found[name] == "refused", name
+    for name in ("nul in the middle", "cr only", "mixed ends", "surrogate in utf-8"):
+        assert found[name] == "counted", name
+
+
+def test_hostile_parquet_of_texts(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    texts, labels = zip(*reviews(120), strict=True)
+    good = tmp_path / "good.parquet"
+    parquet.write_table(pyarrow.table({"text": texts, "label": labels}), good)
+    found = sweep(hostile_parquet(good.read_bytes()), ".parquet", tmp_path)
+    assert found["cut at 4/8"] == found["footer of 2147483647"] == "refused"
+
+
+def test_parquet_that_unpacks_to_more_than_is_read_is_refused(tmp_path, monkeypatch):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("septet.data.parquet.MAX_BYTES", 20_000_000)
+    table = pyarrow.table({"text": ["a" * 90_000] * 800, "label": ["x", "y"] * 400})
+    path = tmp_path / "bomb.parquet"
+    parquet.write_table(table, path, compression="zstd")
+    assert path.stat().st_size < 2_000_000
+    del table
+    with pytest.raises(DataError, match="more than 20,000,000 bytes when unpacked"):
+        read_dataset(path, TextDataOptions(), 0)
+
+
+def test_hostile_folders_of_texts(tmp_path):
+    folders = hostile_folders(tmp_path, "Ein schöner Film.\nUnd lang.\n".encode() * 20)
+    before = memory_kb()
+    found = {name: refused_or_counted(path, tmp_path) for name, path in folders.items()}
+    assert memory_kb() - before < MOST_MEMORY_KB
+    assert len(found) >= 40
+    assert found["nothing"] == found["empty classes"] == "refused"
+    assert found["ten gigabytes"] == found["pipe"] == found["link to a device"] == "counted"
+
+
+def test_hostile_plain_text(tmp_path):
+    """Each file is a document or a rejection; what is refused whole is no file at all."""
+    contents = hostile_contents("Ein schöner Film.\nUnd lang.\n".encode() * 500)
+    before = memory_kb()
+    for number, content in enumerate(contents.values()):
+        path = tmp_path / f"{number}.txt"
+        path.write_bytes(content)
+        account = Account()
+        documents = read_documents(path, account, longest=4_000_000)
+        assert account.read == 1 == len(documents) + len(account.rejections)
+        for document in documents:
+            assert document.text == content.decode("utf-8").removeprefix("\ufeff")
+    assert memory_kb() - before < MOST_MEMORY_KB
+    assert len(contents) >= 40
+    account = Account()
+    assert len(read_documents(tmp_path, account, longest=4_000_000)) > 10
+    assert account.read == len(contents)
+    pattern = read_documents(str(tmp_path / "*1.txt"), Account(), longest=4_000_000)
+    assert [document.file for document in pattern][:2] == ["1.txt", "41.txt"]
+    for wrong in (tmp_path / "absent.txt", str(tmp_path / "*.none"), "a\x00b"):
+        with pytest.raises(DataError):
+            read_documents(wrong, Account(), longest=100)
