@@ -83,7 +83,7 @@ def _runner(apply: Apply) -> Apply:
     if backend == "tensorflow":
         import tensorflow as tf  # pyright: ignore[reportMissingModuleSource, reportMissingImports]
 
-        graph = tf.function(apply)
+        graph = tf.function(apply, reduce_retracing=True)
         return lambda *arguments: keras.ops.convert_to_numpy(graph(*arguments))
     import torch  # pyright: ignore[reportMissingImports]
 

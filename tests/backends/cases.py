@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from septet import registry
-from septet.runs.networks import build_apart, set_weights
+from septet.runs.networks import build_apart
 
 BATCH, TIME, TOKENS = 5, 6, 11
 PICTURE: dict[str, Any] = {"height": 8, "width": 8, "channels": 1}
@@ -66,23 +66,16 @@ def build(name: str) -> Any:
     architecture, arguments = CASES[name]
     builder = registry.architecture(architecture)
     network = build_apart(lambda: builder(**arguments), with_values=True)
-    set_weights(network, weights(network))
+    for place, weight in enumerate(network.weights):
+        weight.assign(value_of(place, weight.path, tuple(weight.shape), str(weight.dtype)))
     return network
 
 
-def weights(network: Any) -> dict[str, np.ndarray]:
-    """Values for each weight, drawn from a seed made of its name."""
-    return {
-        variable.path: value_of(variable.path, tuple(variable.shape), str(variable.dtype))
-        for variable in network.weights
-    }
-
-
-def value_of(path: str, shape: tuple[int, ...], kind: str) -> np.ndarray:
+def value_of(place: int, path: str, shape: tuple[int, ...], kind: str) -> np.ndarray:
     """Numbers of the size that training begins with; variances and scales about one."""
     if kind != "float32":
         return np.zeros(shape, kind)
-    drawn = np.random.default_rng(zlib.crc32(path.encode())).normal(size=shape)
+    drawn = np.random.default_rng(zlib.crc32(f"{place} {path}".encode())).normal(size=shape)
     if path.endswith(("moving_variance", "gamma")):
         return (1.0 + 0.2 * np.abs(drawn)).astype(np.float32)
     return (0.3 * drawn).astype(np.float32)

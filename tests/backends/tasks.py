@@ -9,7 +9,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "tabular-classification": {"model": {"width": 8, "depth": 1}},
     "tabular-regression": {"model": {"width": 8, "depth": 1}},
     "image-classification": {"model": {"width": 4, "depth": 1}, "training": {"batch_size": 16}},
-    "image-generation": {"model": {"filters": 4}, "training": {"batch_size": 16}},
+    "image-generation": {
+        "model": {"filters": 4},
+        "training": {"batch_size": 16},
+        "data": {"test_fraction": 0.3},
+    },
 }
 
 
