@@ -62,7 +62,7 @@ set_random_seed(0)
 inputs = Input(shape=(8, 8))
 outputs = Dense(3)(LSTM(6)(inputs))
 model = Model(inputs, outputs)
-model.compile(Adam(0.01), SparseCategoricalCrossentropy(from_logits=True), ["accuracy"])
+model.compile(Adam(0.01), SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
 """
 LAST = "history = {fit}x_train, y_train, batch_size=16, epochs=3, validation_split=0.2, verbose=0)"
 
