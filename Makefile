@@ -11,12 +11,13 @@ INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compil
 # One process a core, each with whole files, in the order that tests/conftest.py gives.
 PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check prove format clean
+.PHONY: help demo test check prove backends format clean
 help:
 	@echo "make demo    train an image classifier on real pictures, in about a minute"
 	@echo "make test    the tests"
 	@echo "make check   format, lint, types, docs, wheel"
-	@echo "make prove   the long proofs: 300 kill points and all tests marked slow"
+	@echo "make prove   the long proofs: 300 kill points, all tests marked slow, and backends"
+	@echo "make backends  the parity suite on TensorFlow and PyTorch, in environments of their own"
 	@echo "make format  put the code into its format"
 
 demo: $(VENV)/core.stamp
@@ -36,6 +37,26 @@ check: $(VENV)/dev.stamp
 prove: $(VENV)/dev.stamp
 	$(RUN) -m pytest -m "slow and not gpu"
 	$(RUN) benchmarks/kill_sweep.py --points 300
+	$(MAKE) backends
+
+# Each framework has an environment of its own, and either's tests may ask the other's.
+BACKENDS := $(VENV)/backends
+ON_BACKENDS := tests/backends tests/fitting/test_tutorials.py
+backends: $(BACKENDS)/tensorflow.stamp $(BACKENDS)/torch.stamp
+	for backend in tensorflow torch; do \
+		KERAS_BACKEND=$$backend SEPTET_ENVIRONMENTS=$(BACKENDS) TF_CPP_MIN_LOG_LEVEL=3 \
+		$(BACKENDS)/$$backend/bin/python -m pytest $(ON_BACKENDS) || exit 1; \
+	done
+
+$(BACKENDS)/tensorflow.stamp: FRAMEWORK := tensorflow-cpu
+# This version's build is for the CPU alone; a plain "torch" brings gigabytes for GPUs.
+$(BACKENDS)/torch.stamp: FRAMEWORK := torch==2.13.0
+$(BACKENDS)/%.stamp: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing $(FRAMEWORK) and Septet into $(BACKENDS)/$*; that takes a few minutes."
+	$(PYTHON) -m venv $(BACKENDS)/$*
+	$(BACKENDS)/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+		--editable . "pytest>=8.3" $(FRAMEWORK)
+	@touch $@
 
 format: $(VENV)/dev.stamp
 	$(RUN) -m ruff check --fix --select I .

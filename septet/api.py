@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from septet import registry
+from septet import backends, registry
 from septet.config import RunConfig, validate
 from septet.data.account import Account
 from septet.errors import ConfigError, InputError, RunNotFoundError
@@ -18,7 +18,7 @@ from septet.runs import storage
 from septet.runs.folder import RunFolder, read_object, runs_root
 from septet.runs.observer import Observer
 from septet.runs.receipt import compare_receipts, is_reproduced
-from septet.runs.running import run_to_the_end
+from septet.runs.running import run_config, run_to_the_end
 from septet.runs.session import read, resolve_source, training_options
 from septet.runs.shipped import Model
 from septet.version import __version__
@@ -82,6 +82,7 @@ def resolve_config(
     epochs: int | None = None,
     minutes: float | None = None,
     seed: int = 0,
+    backend: str | None = None,
 ) -> RunConfig:
     """Everything a run needs, with defaults filled in and checked.
 
@@ -112,6 +113,7 @@ def resolve_config(
             "septet": __version__,
             "task": task,
             "source": source,
+            "backend": backend or backends.current(),
             "seed": seed,
             "data": validate(kind.data_options, groups["data"], "data").model_dump(mode="json"),
             "model": validate(kind.model_options, groups["model"], "model").model_dump(mode="json"),
@@ -130,6 +132,7 @@ def train(
     minutes: float | None = None,
     seed: int = 0,
     name: str | None = None,
+    backend: str | None = None,
     observer: Observer | None = None,
     started: float | None = None,
 ) -> Run:
@@ -143,6 +146,8 @@ def train(
         minutes: End within so many minutes, everything included.
         seed: Of initial weights, splits, order and augmentation.
         name: Of the run; made up when absent.
+        backend: "jax", "tensorflow" or "torch", where Keras is not imported yet; by default
+            what KERAS_BACKEND says, else "jax".
         observer: Hears how it goes.
         started: `time.monotonic()` from which `minutes` count.
 
@@ -157,7 +162,10 @@ def train(
         >>> run.scores["accuracy"]                                         # doctest: +SKIP
     """
     started = time.monotonic() if started is None else started
-    config = resolve_config(task, data, settings, epochs=epochs, minutes=minutes, seed=seed)
+    backend = backends.choose(backend)
+    config = resolve_config(
+        task, data, settings, epochs=epochs, minutes=minutes, seed=seed, backend=backend
+    )
     material = read(config)
     settled = material.config.model_dump(mode="json")
     run = RunFolder.create(runs_root(), name, task, settled)
@@ -166,14 +174,16 @@ def train(
 
 
 def resume(run: str, *, observer: Observer | None = None, started: float | None = None) -> Run:
-    """Continue a run from its newest complete checkpoint to its end.
+    """Continue a run from its newest complete checkpoint to its end, on its own backend.
 
     Raises:
+        InputError: Keras runs on another backend already, or that of the run is not installed.
         RunNotFoundError: There is no such run.
         RunBusyError: Another process works on it.
     """
     folder = RunFolder.find(runs_root(), run)
     _require_task(folder, "Start the program that called it again to continue the run.")
+    backends.choose(run_config(folder).backend)
     evaluation = run_to_the_end(folder, observer or Observer(), started=started)
     return Run(folder.name, folder.path, evaluation)
 
@@ -280,6 +290,7 @@ def reproduce(
     """
     receipt = read_receipt(run)
     config = validate(RunConfig, receipt["settings"], "settings")
+    backends.choose(config.backend)
     material = read(config)
     again = RunFolder.create(runs_root(), name, config.task, config.model_dump(mode="json"))
     storage.commit_file(again.path / "replay.json", storage.json_bytes({"plan": receipt["plan"]}))

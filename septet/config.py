@@ -164,6 +164,9 @@ class RunConfig(Options):
     septet: str
     task: str
     source: str
+    backend: Literal["jax", "tensorflow", "torch"] = Field(
+        default="jax", description="The framework that Keras trains on."
+    )
     seed: int = Field(default=0, ge=0, lt=2**31)
     data: dict[str, Any]
     model: dict[str, Any]

@@ -48,11 +48,12 @@ class RunBusyError(InputError):
 class MissingPackageError(InputError):
     """An optional package is needed; the message has its install line."""
 
-    def __init__(self, package: str, extra: str, purpose: str):
-        """Name the `package`, the `extra` that installs it and what it is for."""
+    def __init__(self, package: str, extra: str, purpose: str, *, install: str | None = None):
+        """Name the `package`, what it is for, and the `extra` or command that installs it."""
+        command = install or f"pip install 'septet[{extra}]'"
         super().__init__(
             f"{purpose} needs the package '{package}', which is not installed. "
-            f"Install it with: pip install 'septet[{extra}]'"
+            f"Install it with: {command}"
         )
 
 

@@ -21,7 +21,7 @@ ROWS = (
     ("engine",),
     ("evaluation",),
     ("data",),
-    ("registry", "task", "config", "errors", "version"),
+    ("registry", "task", "config", "backends", "errors", "version"),
 )
 HEIGHT = {room: len(ROWS) - row for row, rooms in enumerate(ROWS) for room in rooms}
 BANNED_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}

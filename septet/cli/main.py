@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from septet import registry
+from septet import backends, registry
 from septet.errors import InputError, Interrupted, SeptetError
 from septet.version import __version__
 
@@ -27,6 +27,10 @@ settings_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on the last line."
 )
+backend_option = click.option(
+    "--backend", type=click.Choice(list(backends.BACKENDS)),
+    help="What computes; by default what KERAS_BACKEND says, else jax.",
+)  # fmt: skip
 seed_option = click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True,
     help="Of splits, initial weights, order and augmentation.",
@@ -159,6 +163,7 @@ def check(task: str, source: str, pairs: Sequence[str], seed: int, as_json: bool
 )  # fmt: skip
 @seed_option
 @click.option("--name", help="Of the run; made up when absent.")
+@backend_option
 @json_option
 def train(
     task: str,
@@ -168,6 +173,7 @@ def train(
     minutes: float | None,
     seed: int,
     name: str | None,
+    backend: str | None,
     as_json: bool,
 ) -> None:
     """Train TASK on DATA (a path, or a sample's name) and keep everything in a run folder."""
@@ -180,7 +186,7 @@ def train(
 
         return api.train(
             task, source, settings=chosen, epochs=epochs, minutes=minutes, seed=seed,
-            name=name, observer=observer, started=STARTED,
+            name=name, backend=backend, observer=observer, started=STARTED,
         )  # fmt: skip
 
     finish_run(work, as_json)
@@ -225,12 +231,15 @@ def reproduce(run: str, name: str | None, as_json: bool) -> None:
 @commands.command()
 @click.argument("run", default="latest")
 @click.argument("source", metavar="[DATA]", required=False)
+@backend_option
 @json_option
-def evaluate(run: str, source: str | None, as_json: bool) -> None:
+def evaluate(run: str, source: str | None, backend: str | None, as_json: bool) -> None:
     """Print the scores of RUN's model, on its own test data or on DATA."""
     from septet import api
     from septet.cli.describing import print_scores
 
+    if source is not None:
+        backends.choose(backend)
     evaluation = api.evaluate(run, source)
     if as_json:
         print_json(evaluation)
@@ -243,14 +252,23 @@ def evaluate(run: str, source: str | None, as_json: bool) -> None:
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("--out", default="generated", help="Folder for pictures that RUN makes.")
 @click.option("--explain", is_flag=True, help="Say which words decided, where the task can.")
+@backend_option
 @json_option
-def predict(run: str, inputs: Sequence[str], out: str, explain: bool, as_json: bool) -> None:
+def predict(
+    run: str,
+    inputs: Sequence[str],
+    out: str,
+    explain: bool,
+    backend: str | None,
+    as_json: bool,
+) -> None:
     """Print RUN's answer for each INPUT (a path, or what the task takes).
 
     A RUN that makes pictures is asked for a number of them, and saves them as PNG files.
     """
     from septet import api
 
+    backends.choose(backend)
     model = api.load(run)
     items = model.task.inputs_from_arguments(list(inputs))
     explanations = model.explain(items) if explain else []

@@ -23,7 +23,7 @@ def forecast_text(forecast: Forecast) -> str:
         f"{forecast.device}; "
         f"examples: {examples}; {steps} ({forecast.steps_per_epoch:,} an epoch)"
         + (f"; {memory / 2**20:,.0f} MiB a step" if memory else "")
-        + f"; compiled in {forecast.compile_s:.1f} s"
+        + ("" if forecast.compile_s is None else f"; compiled in {forecast.compile_s:.1f} s")
     )
 
 

@@ -1,11 +1,14 @@
-"""Which device computes, and JAX's settings: made once, before the first compilation."""
+"""Which device computes, and JAX's settings: made once, before the first compilation.
+
+JAX is there on every backend: where it does not train, it still computes learning rates and
+changes of training pictures, on the host.
+"""
 
 import functools
-import os
 from typing import Any
 
+from septet import backends
 from septet.data import resources
-from septet.errors import InputError
 
 
 @functools.cache
@@ -16,16 +19,15 @@ def start() -> str:
     compilation time, unless the user has already chosen a cache.
 
     Raises:
-        InputError: Keras runs on another backend than JAX.
+        InputError: The chosen backend is none of ours.
+        MissingPackageError: It is not installed.
     """
     import jax
-    import keras
 
-    if keras.backend.backend() != "jax":
-        raise InputError(
-            f"Keras runs on the '{keras.backend.backend()}' backend; Septet trains on 'jax'. "
-            "Unset KERAS_BACKEND, or set it to 'jax'."
-        )
+    backend = backends.choose()
+    if backend != "jax" and not getattr(jax.config, "jax_platforms", None):
+        # An accelerator's memory is for the backend that trains.
+        jax.config.update("jax_platforms", "cpu")
     # JAX makes this attribute at run time, unseen by type checkers.
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
         folder = resources.owner_only(resources.cache_root() / "xla")
@@ -33,7 +35,25 @@ def start() -> str:
             jax.config.update("jax_compilation_cache_dir", str(folder))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
             jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    return jax.default_backend()
+    return jax.default_backend() if backend == "jax" else _platform_of(backend)
+
+
+def _platform_of(backend: str) -> str:
+    """Where TensorFlow or PyTorch computes: "gpu" or "cpu"."""
+    return "gpu" if _accelerators_of(backend) else "cpu"
+
+
+def _accelerators_of(backend: str) -> list[str]:
+    """The accelerators that TensorFlow or PyTorch has, in words."""
+    if backend == "torch":
+        import torch  # pyright: ignore[reportMissingImports]
+
+        return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    import tensorflow as tf  # pyright: ignore[reportMissingModuleSource, reportMissingImports]
+
+    found = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(device) for device in found]
+    return [str(each.get("device_name", "gpu")) for each in details]
 
 
 def room_for_data() -> int:
@@ -50,13 +70,22 @@ def room_for_data() -> int:
 
 
 def describe() -> dict[str, Any]:
-    """The device in words, for the receipt and the start of a run."""
+    """What computes, for the receipt and the start of a run: backend, platform, kind, count."""
     import jax
 
-    device = jax.devices()[0]
+    backend = backends.current()
+    if backend == "jax":
+        device = jax.devices()[0]
+        return {
+            "backend": backend,
+            "platform": device.platform,
+            "kind": device.device_kind,
+            "count": jax.device_count(),
+        }
+    names = _accelerators_of(backend)
     return {
-        "platform": device.platform,
-        "kind": device.device_kind,
-        "count": jax.device_count(),
-        "cpu_cores": len(os.sched_getaffinity(0)),
+        "backend": backend,
+        "platform": "gpu" if names else "cpu",
+        "kind": names[0] if names else "cpu",
+        "count": max(len(names), 1),
     }

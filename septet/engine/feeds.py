@@ -74,6 +74,17 @@ class Feed(ABC):
         """Examples in the order of `epoch`: int32 [num_examples]."""
         return epoch_order(self.num_examples, self.seed, epoch)
 
+    waited_s: float = 0.0
+    """Time that the device waited for data."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what prepares batches."""
+
+
+class BlockFeed(Feed):
+    """Batches as rows of blocks on the device, for a program that loops over them."""
+
     @abstractmethod
     def view(self, epoch: int, index: int) -> View:
         """For whole batches from step `index` of `epoch` on."""
@@ -86,15 +97,8 @@ class Feed(ABC):
     def example(self) -> Any:
         """A block like those of `view`; only its shapes and types count."""
 
-    waited_s: float = 0.0
-    """Time that the device waited for data."""
 
-    @abstractmethod
-    def close(self) -> None:
-        """Free what prepares blocks."""
-
-
-class ResidentFeed(Feed):
+class ResidentFeed(BlockFeed):
     """A data set that lies on the device once."""
 
     def __init__(self, block: Any, *, batch_size: int, seed: int):
@@ -113,18 +117,18 @@ class ResidentFeed(Feed):
         return cls(jax.device_put(arrays), batch_size=batch_size, seed=seed)
 
     def view(self, epoch: int, index: int) -> View:
-        """See `Feed`."""
+        """See `BlockFeed`."""
         return View(self.block, self._order(epoch), index, self.full_steps - index)
 
     def tail(self, epoch: int) -> View:
-        """See `Feed`: its rows moved to the front of an order of equal length."""
+        """See `BlockFeed`: its rows moved to the front of an order of equal length."""
         import jax.numpy as jnp
 
         order, first = self._order(epoch), self.full_steps * self.batch_size
         return View(self.block, jnp.concatenate([order[first:], order[:first]]), 0, 1)
 
     def example(self) -> Any:
-        """See `Feed`."""
+        """See `BlockFeed`."""
         return self.block
 
     def close(self) -> None:
@@ -138,7 +142,7 @@ class ResidentFeed(Feed):
         return self._ordered[1]
 
 
-class StreamingFeed(Feed):
+class StreamingFeed(BlockFeed):
     """A data set of which a few blocks are in memory; the next ones are read meanwhile.
 
     A block holds the examples of some steps in the order in which they are used. While
@@ -191,14 +195,14 @@ class StreamingFeed(Feed):
         return math.ceil(self.full_steps / self.block_steps)
 
     def view(self, epoch: int, index: int) -> View:
-        """See `Feed`."""
+        """See `BlockFeed`."""
         number, start = divmod(index, self.block_steps)
         self._go_to(epoch, number)
         last = min(self.full_steps, (number + 1) * self.block_steps)
         return View(self._block, self._order(), start, last - index)
 
     def tail(self, epoch: int) -> View:
-        """See `Feed`: the last block has its rows at the end."""
+        """See `BlockFeed`: the last block has its rows at the end."""
         import jax.numpy as jnp
 
         number = self._num_blocks - 1
@@ -207,7 +211,7 @@ class StreamingFeed(Feed):
         return View(self._block, jnp.roll(self._order(), -steps * self.batch_size), 0, 1)
 
     def example(self) -> Any:
-        """See `Feed`."""
+        """See `BlockFeed`."""
         import jax
 
         leaves = [
@@ -322,7 +326,9 @@ def is_in_file(array: Any) -> bool:
     return isinstance(array, np.ndarray) and FileArray.of(array) is not None
 
 
-def feed_of(arrays: Any, *, batch_size: int, seed: int, note: Note = lambda text: None) -> Feed:
+def feed_of(
+    arrays: Any, *, batch_size: int, seed: int, note: Note = lambda text: None
+) -> BlockFeed:
     """A resident feed where the arrays fit on the device, else a streaming one."""
     import jax
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from septet.engine.feeds import Feed
+from septet.engine.feeds import BlockFeed
 from septet.engine.program import Program, Step
 from septet.engine.schedules import Control
 from septet.engine.state import TrainState
@@ -62,10 +62,12 @@ class Loop:
         chunk_s: How long a chunk should take.
     """
 
+    is_compiled = True
+
     def __init__(
         self,
         step: Step,
-        feed: Feed,
+        feed: BlockFeed,
         state: TrainState,
         *,
         platform: str,

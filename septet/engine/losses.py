@@ -39,7 +39,7 @@ def _of_each(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         targets = ops.reshape(targets, (-1,))
         if len(outputs.shape) < 3:
             return function(targets, outputs)
-        targets = ops.broadcast_to(targets[:, None], outputs.shape[:2])
+        targets = ops.broadcast_to(targets[:, None], ops.shape(outputs)[:2])
         return ops.mean(function(targets, outputs), axis=1)
 
     return each

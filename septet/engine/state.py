@@ -70,7 +70,11 @@ def initial_state(model: Any, *, with_average: bool) -> TrainState:
 
 
 def copied(values: Any) -> Any:
-    """A pytree of arrays on the device, in buffers of their own."""
+    """A pytree of arrays, all on the device or all of the host, in buffers of their own."""
+    import jax
+
+    if all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(values)):
+        return jax.tree.map(np.copy, values)
     return _copy_program()(values)
 
 
@@ -100,6 +104,8 @@ def from_tensors(tensors: Mapping[str, np.ndarray], like: TrainState) -> TrainSt
     """
     import jax.numpy as jnp
 
+    # Of the host where `like` is: not every backend takes the arrays of JAX.
+    array = np.array if isinstance(like.step, np.ndarray) else jnp.array
     expected = to_tensors(like)
     for name in sorted(expected.keys() ^ tensors.keys()):
         found, wanted = ("missing", "expected") if name in expected else ("there", "not expected")
@@ -113,12 +119,12 @@ def from_tensors(tensors: Mapping[str, np.ndarray], like: TrainState) -> TrainSt
             )
     groups = {
         group: [
-            jnp.array(tensors[f"{group}/{index:05d}"], copy=True)
+            array(tensors[f"{group}/{index:05d}"], copy=True)
             for index in range(len(getattr(like, group)))
         ]
         for group in ("trainable", "non_trainable", "optimizer", "metrics", "average")
     }
-    return TrainState(**groups, step=jnp.array(tensors["step"], copy=True))
+    return TrainState(**groups, step=array(tensors["step"], copy=True))
 
 
 def shipped_weights(state: TrainState) -> tuple[list[Any], list[Any]]:

@@ -233,7 +233,10 @@ def _residual(
     """`relu(x + f(x))`; where the shape changes, x goes through a 1x1 convolution."""
     shortcut = hidden
     if strides != 1 or hidden.shape[-1] != filters:
-        shortcut = _convolved(hidden, filters, f"{name}_shortcut", size=1, strides=strides)
+        # Rows and columns are left out before the convolution and not by its strides: PyTorch 2.13
+        # on CPU often gives such a kernel a wrong gradient (docs/experiments.md).
+        fewer: Any = hidden if strides == 1 else hidden[:, ::strides, ::strides]
+        shortcut = _convolved(fewer, filters, f"{name}_shortcut", size=1)
     inner = layers.ReLU(name=f"{name}_relu1")(
         _convolved(hidden, filters, f"{name}_convolution1", strides=strides)
     )

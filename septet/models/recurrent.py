@@ -219,7 +219,13 @@ class OneStep(layers.Layer):
 def _compiled(network: keras.Model) -> Any:
     """`network` as a function of its inputs; compiled where the backend is JAX."""
     if keras.backend.backend() != "jax":
-        return lambda *inputs: network(list(inputs), training=False)
+
+        def eager(*inputs: Any) -> Any:
+            found = network([ops.convert_to_tensor(each) for each in inputs], training=False)
+            # PyTorch would remember every step so far for a gradient that nobody takes.
+            return [ops.stop_gradient(each) for each in found]
+
+        return eager
     import jax
 
     def run(trainable: Any, non_trainable: Any, *inputs: Any) -> Any:

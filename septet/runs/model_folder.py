@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from septet import registry
+from septet import backends, registry
 from septet.errors import InputError, ModelFolderError
 from septet.runs.disk import size_of
 from septet.runs.manifest import MANIFEST, unseal
@@ -190,6 +190,10 @@ def load_network(path: Path | str) -> tuple[ModelDescription, "keras.Model"]:
         description = read_description(folder, path)
         network = check_network(path / DESCRIPTION, description)
         weights = read_weights(folder, path, WEIGHTS, description.weights)
+    if backends.current() != "jax":
+        # What it costs is known by now, and there a variable needs a value to be given another.
+        arguments = description.arguments
+        network = build(path / DESCRIPTION, description.architecture, arguments, with_values=True)
     set_weights(network, weights)
     return description, network
 
@@ -262,12 +266,16 @@ def check_network(file: Path, description: ModelDescription) -> "keras.Model":
     return network
 
 
-def build(file: Path, architecture: str, arguments: Mapping[str, Any]) -> "keras.Model":
+def build(
+    file: Path, architecture: str, arguments: Mapping[str, Any], *, with_values: bool = False
+) -> "keras.Model":
     """The network called `architecture`, its arguments checked without any conversion."""
     builder = registry.architecture(architecture)
     adapter = TypeAdapter(getattr(builder, "raw_function", builder), config=STRICT)
     try:
-        return build_apart(lambda: adapter.validate_json(json.dumps(dict(arguments))))
+        return build_apart(
+            lambda: adapter.validate_json(json.dumps(dict(arguments))), with_values=with_values
+        )
     except ValidationError as error:
         problem = first_complaint(error)
     # Keras raises every kind of error; what built before builds again, so it is the arguments.

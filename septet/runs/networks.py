@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 Specification = tuple[str, tuple[int, ...]]
 
 
-def build_apart(build: "Callable[[], keras.Model]") -> "keras.Model":
-    """The network that `build` makes, with no value in any variable.
+def build_apart(build: "Callable[[], keras.Model]", *, with_values: bool = False) -> "keras.Model":
+    """The network that `build` makes, with no value in any variable unless `with_values`.
 
     Keras notes variables without a value in a list of the thread, and the next
     `StatelessScope` of that thread to end would initialise them all. Building in a thread
@@ -30,6 +30,9 @@ def build_apart(build: "Callable[[], keras.Model]") -> "keras.Model":
 
     def work() -> None:
         try:
+            if with_values:
+                networks.append(build())
+                return
             with keras.StatelessScope(initialize_variables=False):
                 networks.append(build())
         except BaseException as error:
@@ -69,7 +72,10 @@ def show(specification: Specification) -> str:
 
 
 def set_weights(network: "keras.Model", weights: dict[str, np.ndarray]) -> None:
-    """Move `weights` (emptied) into a network of `build_apart`; each is held twice at most."""
+    """Move `weights` (emptied) into a network of `build_apart`; each is held twice at most.
+
+    Only JAX's variables may be without a value before.
+    """
     kept = {id(variable) for variable in network.weights}
     for variable in network.variables:
         if id(variable) in kept:

@@ -18,7 +18,7 @@ class Forecast:
         steps: Steps of the run; None while a time budget still has to be measured.
         steps_per_epoch: Steps of an epoch.
         memory_bytes: Device memory of a step, where the compiler tells.
-        compile_s: Seconds that compiling took.
+        compile_s: Seconds that compiling took; None where nothing is compiled ahead.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Forecast:
     steps: int | None
     steps_per_epoch: int
     memory_bytes: int | None
-    compile_s: float
+    compile_s: float | None
 
 
 @dataclass(frozen=True)

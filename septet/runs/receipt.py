@@ -10,8 +10,11 @@ import platform
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from septet import backends
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +24,8 @@ from septet.data.dataset import Dataset
 FORMAT = 1
 GIT_TIMEOUT_S = 3.0
 PACKAGES = ("keras", "jax", "jaxlib", "numpy")
+FRAMEWORKS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "torch": ("torch",)}
+"""Under which names the frameworks other than JAX are installed."""
 INPUTS = {"data": "the data", "config": "the settings", "plan": "the plan"}
 OUTCOMES = {"weights": "the weights", "log": "the log"}
 
@@ -145,20 +150,23 @@ def versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "absent"
+    for package in FRAMEWORKS.get(backends.current(), ()):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
     return found
 
 
 def machine() -> dict[str, Any]:
     """What the run computes on: results are equal bit for bit on equal machines."""
-    import jax
-
+    from septet.engine.devices import describe
     from septet.engine.native import building
 
-    devices = jax.devices()
+    device = describe()
     return {
-        "backend": jax.default_backend(),
-        "device": devices[0].device_kind,
-        "devices": len(devices),
+        "framework": device["backend"],
+        "backend": device["platform"],
+        "device": device["kind"],
+        "devices": device["count"],
         "cpu": _cpu_name(),
         "cpu_count": os.cpu_count() or 1,
         "platform": f"{platform.system()} {platform.machine()}",

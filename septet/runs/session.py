@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from septet import registry
+from septet import backends, registry
 from septet.config import RunConfig, TrainingOptions, validate
 from septet.data.dataset import Dataset, Split
-from septet.engine import devices
+from septet.engine import devices, keras_loop
 from septet.engine.feeds import Feed, feed_of
+from septet.engine.keras_loop import HostFeed, KerasLoop
+from septet.engine.loop import Loop
 from septet.engine.losses import Loss, chosen_loss, loss_name
 from septet.engine.optimizers import make_optimizer
 from septet.engine.predict import Predictor
@@ -114,7 +116,7 @@ def _with_epochs(config: RunConfig, task: Task, dataset: Dataset) -> RunConfig:
 
 @dataclass
 class Session:
-    """A model, its data on the device and the step that trains it.
+    """A model, its data where they are trained on, and what trains it.
 
     Args:
         material: What it was made from.
@@ -122,7 +124,7 @@ class Session:
         architecture: Name and arguments of the network.
         model: Built and compiled; its variables hold the initial weights.
         feed: The training data.
-        step: The pure training step.
+        loop_from: The loop that trains, from a state on.
         state: The initial state.
         predictor: The forward pass.
     """
@@ -132,7 +134,7 @@ class Session:
     architecture: tuple[str, dict[str, Any]]
     model: Any
     feed: Feed
-    step: Any
+    loop_from: Callable[[TrainState], Loop | KerasLoop]
     state: TrainState
     predictor: Predictor
     _encoded: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
@@ -196,7 +198,8 @@ class Session:
 def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
     """Build the network, compile its step's ingredients and put the data on the device.
 
-    Data that do not fit there are streamed; `note` is told when something happens to that.
+    Data that do not fit there are streamed; `note` is told when something happens to that, and
+    where another backend than JAX trains.
     """
     platform = devices.start()
     task, config = material.task, material.config
@@ -209,23 +212,59 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
     arrays: tuple[Any, ...] = (inputs, targets)
     if training.class_weights == "balanced":
         arrays = (*arrays, _balanced_weights(targets, config))
-    feed = feed_of(arrays, batch_size=training.batch_size, seed=config.seed, note=note)
-    if task.loss != ADVERSARIAL:
-        create_metrics(model, feed.example())
-    step = keras_step(
-        model,
-        learning_rate=training.learning_rate,
-        schedule=training.schedule,
-        warmup=training.warmup,
-        average_decay=training.average_decay,
-        augment=task.augment(material.prepared, options),
-        seed=config.seed,
-    )
-    state = initial_state(model, with_average=training.average_decay is not None)
+    around = {
+        "learning_rate": training.learning_rate,
+        "schedule": training.schedule,
+        "warmup": training.warmup,
+        "average_decay": training.average_decay,
+        "augment": task.augment(material.prepared, options),
+        "seed": config.seed,
+    }
+    prepare = _compiled_loop if backends.current() == "jax" else _keras_loop
+    feed, loop_from, state = prepare(model, arrays, config, around, platform, note)
     predictor = Predictor(task.shipped_network(model), platform=platform)
     return Session(
-        material, platform, (name, arguments), model, feed, step, state, predictor
+        material, platform, (name, arguments), model, feed, loop_from, state, predictor
     )  # fmt: skip
+
+
+Prepared = tuple[Feed, Callable[[TrainState], Loop | KerasLoop], TrainState]
+
+
+def _compiled_loop(
+    model: Any,
+    arrays: tuple[Any, ...],
+    config: RunConfig,
+    around: dict[str, Any],
+    platform: str,
+    note: Callable[[str], None],
+) -> Prepared:
+    """The compiled loop, with the data on the device or streamed there."""
+    feed = feed_of(arrays, batch_size=config.training.batch_size, seed=config.seed, note=note)
+    if registry.task(config.task).loss != ADVERSARIAL:
+        create_metrics(model, feed.example())
+    step = keras_step(model, **around)
+    state = initial_state(model, with_average=config.training.average_decay is not None)
+    return feed, lambda state: Loop(step, feed, state, platform=platform), state
+
+
+def _keras_loop(
+    model: Any,
+    arrays: tuple[Any, ...],
+    config: RunConfig,
+    around: dict[str, Any],
+    platform: str,
+    note: Callable[[str], None],
+) -> Prepared:
+    """Keras' own `fit`, with the data on the host."""
+    del platform
+    note(keras_loop.promise(backends.title()))
+    feed = HostFeed(arrays, batch_size=config.training.batch_size, seed=config.seed)
+    if registry.task(config.task).loss != ADVERSARIAL:
+        keras_loop.create_metrics(model, arrays)
+    with_average = config.training.average_decay is not None
+    state = keras_loop.initial_state(model, with_average=with_average)
+    return feed, lambda state: KerasLoop(model, feed, state, **around), state
 
 
 def _compile(model: Any, task: Task, training: TrainingOptions) -> None:

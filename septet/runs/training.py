@@ -8,9 +8,8 @@ import hashlib
 import time
 from typing import Any
 
-import jax
-
-from septet.engine.loop import Chunk, Loop, all_finite
+from septet.engine import devices
+from septet.engine.loop import Chunk, all_finite
 from septet.engine.schedules import Plan, rate_program
 from septet.engine.state import copied, from_tensors, shipped_weights, to_tensors
 from septet.errors import Interrupted, NonFiniteError
@@ -70,7 +69,7 @@ class Training:
         self._validation_s = 0.0
         self._looked = -1
         self._restore()
-        self.loop = Loop(session.step, session.feed, self._state, platform=session.platform)
+        self.loop = session.loop_from(self._state)
         self.budget = self._make_budget()
 
     # Where the run stands
@@ -172,14 +171,14 @@ class Training:
             Forecast(
                 name=self.run.name,
                 folder=str(self.run.path),
-                device=str(jax.devices()[0].device_kind),
+                device=str(devices.describe()["kind"]),
                 architecture=session.architecture[0],
                 parameters=int(session.model.count_params()),
                 examples=dict(session.material.dataset.account.splits),
                 steps=None if self.budget else self.plan.total_steps,
                 steps_per_epoch=session.feed.steps_per_epoch,
                 memory_bytes=self.loop.memory_bytes,
-                compile_s=compile_s,
+                compile_s=compile_s if self.loop.is_compiled else None,
             )
         )
 

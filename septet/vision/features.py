@@ -53,7 +53,8 @@ class Features:
         network.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         self.network = keras.Model(inputs, hidden)
         self.network.compile()
-        with lowered(jax.default_backend()):
+        platform = jax.default_backend() if keras.backend.backend() == "jax" else "none"
+        with lowered(platform):
             network.fit(chosen, targets, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=QUIET)
 
     def __call__(self, pictures: np.ndarray) -> np.ndarray:

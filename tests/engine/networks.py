@@ -7,6 +7,7 @@ import numpy as np
 
 from septet.engine import devices
 from septet.engine.feeds import ResidentFeed
+from septet.engine.keras_loop import KerasLoop
 from septet.engine.loop import Loop
 from septet.engine.program import keras_step
 from septet.engine.schedules import Plan
@@ -80,18 +81,19 @@ def make_loop(
     return loop
 
 
-def make_plan(loop: Loop, epochs: int = 10) -> Plan:
+def make_plan(loop: Loop | KerasLoop, epochs: int = 10) -> Plan:
     """A plan of so many epochs."""
     plan = Plan()
     plan.revise(0, epochs * loop.feed.steps_per_epoch)
     return plan
 
 
-def run_steps(loop: Loop, first: int, last: int, limit: int) -> list[dict[str, float]]:
+def run_steps(loop: Loop | KerasLoop, first: int, last: int, limit: int) -> list[dict[str, float]]:
     """Run steps `first` to `last` in chunks of at most `limit`; the logs of each chunk."""
     plan, step, logs = make_plan(loop), first, []
     while step < last:
-        loop.pace.count = limit
+        if isinstance(loop, Loop):
+            loop.pace.count = limit
         epoch, index = divmod(step, loop.feed.steps_per_epoch)
         chunk = loop.advance(epoch, index, min(limit, last - step), plan.control(1.0))
         step += chunk.count

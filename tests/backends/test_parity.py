@@ -1,0 +1,58 @@
+"""Every architecture answers and trains on this backend as on JAX, from the same weights."""
+
+import numpy as np
+import pytest
+
+from septet import registry
+from tests.backends import cases
+
+
+def test_every_architecture_has_a_case():
+    assert {architecture for architecture, _ in cases.CASES.values()} == set(registry.ARCHITECTURES)
+
+
+@pytest.mark.parametrize("name", cases.CASES)
+def test_outputs_agree(name, recorded):
+    found = cases.outputs(cases.build(name), cases.inputs(name))
+    expected = recorded[f"{name}/outputs"]
+    assert np.abs(expected).max() > 1e-2  # else there is nothing to compare
+    np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", cases.CASES)
+def test_five_steps_lower_the_loss_as_on_jax(name, recorded):
+    losses = cases.trained_losses(name)
+    assert losses[-1] < losses[0]
+    if not name.startswith("adversarial"):  # its noise is the backend's own
+        np.testing.assert_allclose(losses, recorded[f"{name}/losses"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["simple", "lstm", "gru"])
+def test_a_stream_answers_as_the_whole_series_does(name):
+    from septet.models.recurrent import Stream
+
+    network = cases.build(name)
+    series = cases.inputs(name)["series"]
+    given = {"series": series}
+    if "lengths" in cases.inputs(name):
+        given["lengths"] = np.full(len(series), series.shape[1], np.int32)
+    whole = cases.outputs(network, given)
+    stream = Stream(network, batch_size=len(series))
+    answers = [stream.step(series[:, place]) for place in range(series.shape[1])]
+    last = whole[:, -1] if whole.ndim == 3 else whole
+    np.testing.assert_allclose(answers[-1], last, atol=1e-5)
+
+
+def test_cached_decoding_is_full_decoding():
+    import keras
+
+    from septet.models.decoding import Decoding
+
+    network, tokens = cases.build("decoder"), cases.inputs("decoder")["tokens"]
+    full = cases.outputs(network, {"tokens": tokens})
+    decoding = Decoding(network, 8)
+    state = decoding.start(len(tokens))
+    for place in range(tokens.shape[1]):
+        logits, state = decoding.step(state, tokens[:, place], place)
+        found = np.array(keras.ops.convert_to_numpy(logits))
+        np.testing.assert_allclose(found, full[:, place], atol=1e-5)
