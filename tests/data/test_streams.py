@@ -114,7 +114,9 @@ def test_a_worker_that_dies_is_named_and_replaced_and_no_row_is_lost(tmp_path):
             worker = next(
                 filler.worker
                 for filler in stream._fillers
-                if isinstance(filler, ProcessFiller) and filler.worker is not None
+                if isinstance(filler, ProcessFiller)
+                and filler.worker is not None
+                and filler.worker.process.poll() is None
             )
             killed.append(worker.process.pid)
             os.kill(worker.process.pid, signal.SIGKILL)

@@ -31,7 +31,9 @@ def make_loop(task: str, training: dict) -> Loop:
     settings = {"learning_rate": rate, "schedule": "constant", "epochs": 2, **training}
     config = api.resolve_config(task, SAMPLES[task], {"model": MODEL, "training": settings})
     session = open_session(read(config), note=lambda text: None)
-    return Loop(session.step, session.feed, session.state, platform=session.platform)
+    loop = session.loop_from(session.state)
+    assert isinstance(loop, Loop)
+    return loop
 
 
 def advance(loop: Loop, plan: Plan, step: int, end: int) -> list[float]:

@@ -165,6 +165,8 @@ INLINE f32 tanh_f32(f32 x) {
   q = q * z + 4.89352518554385e-03f;
   f32 r = y * p / q;
   r = pick_f32(fabsf(x) < 0.0004f, x, r);
+  /* Where the function is saturated the rational one is a little less than 1. */
+  r = pick_f32(x > 9.0f, 1.0f, pick_f32(x < -9.0f, -1.0f, r));
   return pick_f32(x != x, x, r);
 }
 
