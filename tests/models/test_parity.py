@@ -64,8 +64,14 @@ def test_all_that_was_recorded_is_compared():
     assert {case.reference for case in CASES.values()} == set(recorded())
 
 
+NOT_COMPARED = {"text-bag", "text-cnn", "text-encoder", "text-recurrent"}
+"""Of layers that are compared, but for bags of hashed words; whole they are not yet."""
+
+
 def test_every_architecture_has_a_counterpart():
-    assert set(ARCHITECTURES) <= {name.split(":")[0] for name in CASES}
+    compared = {name.split(":")[0] for name in CASES}
+    assert set(ARCHITECTURES) - NOT_COMPARED <= compared
+    assert not NOT_COMPARED & compared
 
 
 def test_a_wrong_weight_is_found():
