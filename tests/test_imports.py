@@ -14,7 +14,7 @@ ROWS = (
     ("__main__",),
     ("cli", "serve"),
     ("api",),
-    ("fitting",),
+    ("fitting", "inspection"),
     ("tables", "vision"),
     ("models",),
     ("runs",),
