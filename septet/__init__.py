@@ -12,13 +12,14 @@ from septet.version import __version__
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 if TYPE_CHECKING:
-    from septet.api import check, evaluate, fit, load, predict, reproduce, resume, train
+    from septet.api import check, evaluate, fit, inspect, load, predict, reproduce, resume, train
 
 __all__ = [
     "__version__",
     "check",
     "evaluate",
     "fit",
+    "inspect",
     "load",
     "predict",
     "reproduce",

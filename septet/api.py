@@ -1,10 +1,11 @@
-"""What Septet does, as functions: train, resume, evaluate, predict, load, fit, check, reproduce."""
+"""What Septet does, as functions: train, resume, predict, inspect, load, fit and more."""
 
+import difflib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from septet import backends, registry
 from septet.config import RunConfig, validate
@@ -22,6 +23,10 @@ from septet.runs.running import run_config, run_to_the_end
 from septet.runs.session import read, resolve_source, training_options
 from septet.runs.shipped import Model
 from septet.version import __version__
+
+if TYPE_CHECKING:
+    from septet.inspection.findings import Inspection
+    from septet.inspection.subjects import SplitName, Subject
 
 Settings = Mapping[str, Mapping[str, Any]]
 
@@ -273,6 +278,103 @@ def _require_task(run: RunFolder, remedy: str) -> None:
     """InputError for a run of a plain Keras model, which only its program can build."""
     if run.identity()["task"] == identity.TASK:
         raise InputError(f"The run '{run.name}' is one of septet.fit. {remedy}")
+
+
+def inspect(
+    what: Any = "latest",
+    x: Any = None,
+    y: Any = None,
+    *,
+    backward: bool = False,
+    arguments: Mapping[str, Any] | None = None,
+    split: "SplitName" = "train",
+    batch_size: int | None = None,
+    depth: int | None = None,
+    timed: bool = True,
+    seed: int = 0,
+) -> "Inspection":
+    """What each layer of a network costs and what flows through it, for one batch.
+
+    Args:
+        what: A finished run (name, folder or "latest"), a name in `registry.ARCHITECTURES`, or
+            any `keras.Model`.
+        x: Inputs of a `keras.Model`; a run has its own, those of an architecture are made up.
+        y: Targets of a `keras.Model`, for `backward`.
+        backward: Gradients and the time of the backward pass, too. The network then runs as in
+            a training step, with dropout and statistics of the batch; else as in prediction.
+        arguments: Of an architecture, where they differ from the example's.
+        split: Of a run's data: "train", "validation" or "test".
+        batch_size: Examples; as many as a run trains on at once, else 32.
+        depth: Show layers within layers down to this depth; None for all.
+        timed: Measure each layer's time; without, it is done several times sooner.
+        seed: Of made-up weights, inputs and noise.
+
+    Raises:
+        InputError: There is no such run or architecture, or what it needs is missing.
+
+    Example:
+        >>> import septet
+        >>> found = septet.inspect("cnn", backward=True)             # doctest: +SKIP
+        >>> [(row.name, row.flops) for row in found.rows]            # doctest: +SKIP
+        >>> found.draw("cnn.png")                                    # doctest: +SKIP
+    """
+    for name, number in (("batch_size", batch_size), ("depth", depth)):
+        if number is not None and number < 1:
+            raise InputError(f"Received {name}={number}; expected 1 or more.")
+    subject = subject_of(
+        what, x, y, arguments=arguments or {}, split=split, batch_size=batch_size, seed=seed
+    )
+    return inspect_subject(subject, backward=backward, depth=depth, is_timed=timed, seed=seed)
+
+
+def inspect_subject(subject: "Subject", **how: Any) -> "Inspection":
+    """See `septet.inspection.inspecting.inspect_subject`, which is imported when needed."""
+    from septet.inspection import inspecting
+
+    return inspecting.inspect_subject(subject, **how)
+
+
+def subject_of(
+    what: Any,
+    x: Any = None,
+    y: Any = None,
+    *,
+    arguments: Mapping[str, Any],
+    split: "SplitName",
+    batch_size: int | None,
+    seed: int,
+) -> "Subject":
+    """What `inspect` is to look into; a run comes before an architecture of its name."""
+    from septet.inspection import subjects
+
+    if not isinstance(what, str | Path):
+        if arguments:
+            raise InputError("A keras.Model is built already and takes no arguments.")
+        return subjects.of_model(what, x, y, batch_size=batch_size)
+    if x is not None or y is not None:
+        raise InputError("A run or architecture brings its own batch; only a keras.Model takes x.")
+    try:
+        folder = RunFolder.find(runs_root(), str(what))
+    except RunNotFoundError as error:
+        if what in registry.ARCHITECTURES:
+            return subjects.of_architecture(str(what), arguments, batch_size=batch_size, seed=seed)
+        raise RunNotFoundError(_no_such_subject(str(what), str(error))) from None
+    if arguments:
+        raise InputError(
+            f"'{what}' is a run, whose network is what it was trained as; only an architecture "
+            f"takes arguments: {', '.join(sorted(registry.ARCHITECTURES))}."
+        )
+    model_of(folder)
+    return subjects.of_run(folder, split=split, batch_size=batch_size)
+
+
+def _no_such_subject(name: str, no_run: str) -> str:
+    near = difflib.get_close_matches(name, registry.ARCHITECTURES, n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else ""
+    known = ", ".join(sorted(registry.ARCHITECTURES))
+    return f"{no_run} Nor is it an architecture. {hint} Known architectures: {known}.".replace(
+        "  ", " "
+    )
 
 
 def reproduce(

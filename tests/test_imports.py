@@ -14,7 +14,7 @@ ROWS = (
     ("__main__",),
     ("cli", "serve"),
     ("api",),
-    ("fitting",),
+    ("fitting", "inspection"),
     ("language", "tables", "vision"),
     ("models",),
     ("runs",),

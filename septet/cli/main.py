@@ -296,6 +296,60 @@ def predict(
 
 
 @commands.command()
+@click.argument("what", metavar="RUN|ARCHITECTURE", default="latest")
+@click.option("--backward", is_flag=True, help="Gradients and the backward pass, too.")
+@click.option("--plot", is_flag=True, help="Draw a picture and print its path.")
+@click.option("--out", metavar="FILE", help="The picture's file; implies --plot.")
+@click.option(
+    "--set", "pairs", multiple=True, metavar="NAME=VALUE",
+    help="An argument of ARCHITECTURE, as in filters=[8,16]; may be given several times.",
+)  # fmt: skip
+@click.option(
+    "--split", type=click.Choice(["train", "validation", "test"]), default="train",
+    show_default=True, help="Which of RUN's data the batch is of.",
+)  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(1), help="Examples; RUN's own, or 32.")
+@click.option("--depth", type=click.IntRange(1), help="Levels of layers within layers to show.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True,
+              help="Of what is made up.")  # fmt: skip
+@json_option
+def inspect(
+    what: str,
+    backward: bool,
+    plot: bool,
+    out: str | None,
+    pairs: Sequence[str],
+    split: Any,
+    batch_size: int | None,
+    depth: int | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Show layer by layer what RUN's network, or ARCHITECTURE, does with one batch.
+
+    A RUN has its own weights, loss and data. An ARCHITECTURE (a name such as cnn, recurrent
+    or transformer-encoder) is built untrained, and its inputs are made up.
+    """
+    from septet.cli import inspecting
+
+    arguments = inspecting.parse_arguments(pairs)
+    picture = inspecting.picture_path(out)
+    from septet import api
+
+    subject = api.subject_of(
+        what, arguments=arguments, split=split, batch_size=batch_size, seed=seed
+    )
+    found = api.inspect_subject(subject, backward=backward, depth=depth, seed=seed)
+    if not as_json:
+        inspecting.print_inspection(found)
+    path = inspecting.save_picture(found, subject, picture) if plot or out else None
+    if as_json:
+        print_json({**found.to_json(), "picture": path})
+    elif path:
+        click.echo(f"Picture  {path}")
+
+
+@commands.command()
 @json_option
 def runs(as_json: bool) -> None:
     """List the runs, newest last."""

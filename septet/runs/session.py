@@ -204,14 +204,12 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
     platform = devices.start()
     task, config = material.task, material.config
     options = validate(task.model_options, config.model, "model")
-    name, arguments = task.architecture(material.prepared, options)
-    model = _build(name, arguments, config)
+    (name, arguments), model = build_network(material)
     training = config.training
-    _compile(model, task, training)
     inputs, targets = task.arrays(material.dataset.splits["train"], material.prepared)
     arrays: tuple[Any, ...] = (inputs, targets)
     if training.class_weights == "balanced":
-        arrays = (*arrays, _balanced_weights(targets, config))
+        arrays = (*arrays, balanced_weights(targets, config))
     around = {
         "learning_rate": training.learning_rate,
         "schedule": training.schedule,
@@ -226,6 +224,16 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
     return Session(
         material, platform, (name, arguments), model, feed, loop_from, state, predictor
     )  # fmt: skip
+
+
+def build_network(material: Material) -> tuple[tuple[str, dict[str, Any]], Any]:
+    """Name and arguments of the network, and the network: initial weights, compiled."""
+    task, config = material.task, material.config
+    options = validate(task.model_options, config.model, "model")
+    name, arguments = task.architecture(material.prepared, options)
+    model = _build(name, arguments, config)
+    _compile(model, task, config.training)
+    return (name, arguments), model
 
 
 Prepared = tuple[Feed, Callable[[TrainState], Loop | KerasLoop], TrainState]
@@ -309,7 +317,7 @@ def _build(name: str, arguments: dict[str, Any], config: RunConfig) -> Any:
         keras.config.set_dtype_policy(before)
 
 
-def _balanced_weights(labels: np.ndarray, config: RunConfig) -> np.ndarray:
+def balanced_weights(labels: np.ndarray, config: RunConfig) -> np.ndarray:
     """A weight for each example, so that every class weighs the same: float32 [n]."""
     if not np.issubdtype(labels.dtype, np.integer):
         raise DataError(
