@@ -1,6 +1,7 @@
 """An inspection from start to end: a subject, its scenes, their rows and remarks."""
 
 import inspect as signatures
+import os
 from typing import Any
 
 import jax
@@ -42,7 +43,7 @@ def inspect_subject(
     scenes = _scenes(subject, backward, seed)
     parts = [look(scene, platform=platform, depth=depth, is_timed=is_timed) for scene in scenes]
     about = devices.describe()
-    cores = f", {about['cpu_cores']} cores" if about["platform"] == "cpu" else ""
+    cores = f", {len(os.sched_getaffinity(0))} cores" if about["platform"] == "cpu" else ""
     remarks = [
         f"{part.name}: {remark}" if len(parts) > 1 else remark
         for part in parts
