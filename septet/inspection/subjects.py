@@ -11,7 +11,7 @@ import numpy as np
 
 from septet.engine.order import epoch_order
 from septet.engine.state import from_tensors, initial_state, shipped_weights
-from septet.errors import CheckpointError, InputError
+from septet.errors import InputError
 from septet.inspection import examples
 from septet.runs import checkpoints
 from septet.runs.folder import RunFolder
@@ -125,8 +125,8 @@ def of_run(folder: RunFolder, *, split: SplitName, batch_size: int | None) -> Su
     first epoch, without augmentation.
 
     Raises:
-        InputError: The split is empty, or the data changed or are gone.
-        CheckpointError: A player that no model folder keeps is not in the checkpoints either.
+        InputError: The split is empty, the data are gone, or a player that no model folder keeps
+            is not in the checkpoints either.
     """
     config = run_config(folder)
     material = read(config)
@@ -167,7 +167,7 @@ def _give_weights(folder: RunFolder, task: Any, model: Any, has_average: bool) -
     if task.loss == ADVERSARIAL:
         found, _ = checkpoints.load_newest(folder.checkpoints)
         if found is None:
-            raise CheckpointError(
+            raise InputError(
                 f"'{folder.checkpoints}' has no complete checkpoint, and the discriminator is "
                 "kept nowhere else. Look into the generator alone: "
                 "septet.inspect(septet.load(run).network, noise)."

@@ -1,13 +1,15 @@
 """Image generation: what it reads, makes, refuses and ships, end to end on tiny pictures."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import septet
-from septet.errors import ConfigError, DataError
+from septet import registry
+from septet.errors import ConfigError, DataError, InputError
 from septet.vision.features import Features, turned
 from septet.vision.generation import GenerationModelOptions, ImageGeneration, sheet, to_bytes
 from tests.vision.making import make_classes, noise
@@ -77,6 +79,29 @@ def test_sides_that_cannot_be_halved_twice_are_refused_with_a_way_out():
     prepared = {"height": 30, "width": 30, "channels": 1, "noise_dim": 64}
     with pytest.raises(ConfigError, match=r"data\.size=28 or model\.design=dense"):
         ImageGeneration().architecture(prepared, GenerationModelOptions())
+
+
+def test_both_players_of_a_run_are_looked_into_with_their_trained_weights(trained, tmp_path):
+    run, _ = trained
+    found = septet.inspect(run.folder, backward=True, timed=False)
+    maker, judge = found.parts
+    assert (maker.name, judge.name) == ("generator", "discriminator")
+    shipped = septet.load(run.folder / "model").network
+    for weight, variable in zip(maker.total.weights, shipped.weights, strict=True):
+        assert weight.norm == pytest.approx(np.linalg.norm(np.asarray(variable.value)), rel=1e-5)
+    untrained = registry.architecture("adversarial")(
+        height=8, width=8, channels=1, **SETTINGS["model"]
+    )
+    first = [np.asarray(v.value) for v in untrained.discriminator.trainable_variables]
+    moved = [w.norm for w in judge.total.weights if w.is_trainable and len(w.shape) == 1]
+    # Biases start at zero, and only training moves them.
+    assert all(not value.any() for value in first if value.ndim == 1)
+    assert any(moved)
+    assert judge.total.weight_gradient_norm
+    copy = shutil.copytree(run.folder, tmp_path / "copy")
+    shutil.rmtree(copy / "checkpoints")
+    with pytest.raises(InputError, match="the discriminator is kept nowhere else"):
+        septet.inspect(copy, timed=False)
 
 
 def test_float16_is_refused(tmp_path, monkeypatch):
