@@ -29,6 +29,9 @@ Norm = Literal["pre", "post"]
 Activation = Literal["relu", "gelu", "silu"]
 Epsilon = Annotated[float, Field(gt=0.0, le=0.1)]
 
+MOST_POSITIONS = 1 << 26
+"""Most numbers in a table of positions: 256 MiB."""
+
 checked = validate_call(config=ConfigDict(allow_inf_nan=False))
 
 
@@ -257,7 +260,18 @@ def _check_heads(dim: int, num_heads: int, positions: str, head_dim: int | None 
 
 
 def _with_positions(positions: str, length: int, dim: int, name: str) -> Any:
-    """The layer that adds positions to vectors, or gives them as they are."""
+    """The layer that adds positions to vectors, or gives them as they are.
+
+    Raises:
+        ValueError: Its table would take more memory than any such network needs: a model folder
+            may declare what it likes.
+    """
+    if positions in ("sinusoidal", "learned") and length * dim > MOST_POSITIONS:
+        raise ValueError(
+            f"Received length {length} and dim {dim}: a table of {length * dim:,} numbers for the "
+            f"positions, and at most {MOST_POSITIONS:,} are allowed. Choose rotary positions or a "
+            "smaller length."
+        )
     if positions == "sinusoidal":
         return AddSinusoids(length, dim, name=name)
     if positions == "learned":

@@ -166,3 +166,17 @@ def test_arguments_that_do_not_fit_are_refused(build, arguments, message):
 def test_what_does_not_decode_is_refused():
     with pytest.raises(ValueError, match="'encoder' does not decode"):
         Decoding(make(encoder, vocabulary_size=11, num_outputs=3), 12)
+
+
+@pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
+def test_a_table_of_positions_beyond_any_use_is_refused_before_it_is_made(positions):
+    with pytest.raises(ValueError, match="at most 67,108,864 are allowed"):
+        encoder(
+            num_outputs=2,
+            num_features=3,
+            length=10_000_000,
+            dim=16_384,
+            num_heads=4,
+            depth=1,
+            positions=positions,
+        )
