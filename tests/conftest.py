@@ -9,6 +9,7 @@ STARTS_A_DEVICE = (
     "tests/cli/",
     "tests/engine/",
     "tests/fitting/",
+    "tests/inspection/",
     "tests/models/",
     "tests/runs/test_model_folder.py",
     "tests/runs/test_training.py",
