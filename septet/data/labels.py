@@ -5,8 +5,10 @@ Cautious on purpose: a false alarm about somebody's label teaches them to ignore
 
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from septet.data.account import Account
 
 IMBALANCED_FROM = 10.0
 """Largest class over smallest, from which a set counts as imbalanced."""
@@ -33,6 +35,54 @@ def similar_labels(counts: Mapping[str, int]) -> list[tuple[str, str]]:
         found = {rare for rare, _ in pairs}
         pairs += _typing_errors({name: n for name, n in counts.items() if name not in found})
     return sorted(pairs)
+
+
+def warn_of_labels(
+    labels: Sequence[str], account: Account, *, place: Callable[[int], str], whole: str, noun: str
+) -> Counter[str]:
+    """Report typing errors in classes, classes with one member and imbalance; the counts.
+
+    Args:
+        labels: Of each example.
+        account: Where it is reported.
+        place: Where the example of a row is.
+        whole: Where they all are.
+        noun: What examples are called, of which "s" makes several.
+    """
+    counts = Counter(labels)
+    first = {label: row for row, label in reversed(list(enumerate(labels)))}
+    for rare, common in similar_labels(counts):
+        account.warn(
+            "label-typo",
+            place(first[rare]),
+            f"The label {shown(rare)} ({counts[rare]} times) is close to {shown(common)} "
+            f"({counts[common]} times).",
+            "If they mean the same, write them the same.",
+        )
+    for label, count in counts.items():
+        if count == 1:
+            account.warn(
+                "single-member-class",
+                place(first[label]),
+                f"The class {shown(label)} has one {noun}, so it cannot be tested.",
+                f"Add {noun}s, join it with another class or remove it.",
+            )
+    ratio = imbalance({label: count for label, count in counts.items() if count > 1})
+    if ratio is not None:
+        (largest, most), (smallest, fewest) = counts.most_common()[0], counts.most_common()[-1]
+        account.warn(
+            "imbalanced-classes",
+            whole,
+            f"{shown(largest)} has {most} {noun}s, {shown(smallest)} {fewest}.",
+            "Weigh the classes with training.class_weights=balanced, and look at the scores "
+            "of each class.",
+        )
+    return counts
+
+
+def shown(text: str) -> str:
+    """A label or cell in quotes, cut to what a line holds."""
+    return repr(text if len(text) <= 40 else text[:40] + "...")
 
 
 def imbalance(counts: Mapping[str, int]) -> float | None:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from septet.data.account import Account
+
 KEPT_FOR_TRAINING = 2
 """So many examples of every class stay in "train", so classes this small stay there whole."""
 
@@ -51,6 +53,23 @@ def make_splits(
             if name in owed:
                 owed[name] -= len(chosen)
     return {name: np.array(sorted(chosen), dtype=np.int64) for name, chosen in rows.items()}
+
+
+def limited(
+    rows: dict[str, np.ndarray], limit: int | None, *, seed: int, account: Account, noun: str
+) -> dict[str, np.ndarray]:
+    """Rows of the splits, at most `limit` of them for training, chosen by the seed.
+
+    The others count as not read, and a note says so; `noun` is what the examples are called.
+    """
+    train = rows["train"]
+    if limit is None or len(train) <= limit:
+        return rows
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(train))[:limit])
+    account.read -= len(train) - limit
+    message = f"data.limit: {limit} of {len(train)} training {noun} are used."
+    account.note("limited", "train", message)
+    return {**rows, "train": train[chosen]}
 
 
 def _check(

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from septet.data.account import Account
-from septet.data.labels import imbalance, similar_labels
+from septet.data.labels import shown, warn_of_labels
 from septet.language.sources import LONGEST
 from septet.language.texts import Texts, normalised
 
@@ -161,7 +161,7 @@ def _compare(texts: Texts, first: int, row: int) -> tuple[str, str]:
     labels = texts.labels[first], texts.labels[row]
     homes = texts.homes[first], texts.homes[row]
     if labels[0] != labels[1]:
-        message = f"Of class {_shown(labels[1])}; the same text at {other} is {_shown(labels[0])}."
+        message = f"Of class {shown(labels[1])}; the same text at {other} is {shown(labels[0])}."
         return "conflicting-labels", message
     if homes[0] != homes[1]:
         message = f"In '{homes[1] or 'train'}'; the same text at {other} is in '{homes[0]}'."
@@ -171,47 +171,17 @@ def _compare(texts: Texts, first: int, row: int) -> tuple[str, str]:
 
 def check_labels(texts: Texts, account: Account) -> None:
     """Report typing errors in classes, classes with one text, imbalance, and no classes at all."""
-    counts = Counter(texts.labels)
-    first = {label: row for row, label in reversed(list(enumerate(texts.labels)))}
-    for rare, common in similar_labels(counts):
-        account.warn(
-            "label-typo",
-            texts.place(first[rare]),
-            f"The class {_shown(rare)} ({counts[rare]} times) is close to {_shown(common)} "
-            f"({counts[common]} times).",
-            "If they mean the same, write them the same.",
-        )
-    for label, count in counts.items():
-        if count == 1:
-            account.warn(
-                "single-member-class",
-                texts.place(first[label]),
-                f"The class {_shown(label)} has one text, so it cannot be tested.",
-                "Add texts, join it with another class or remove it.",
-            )
-    ratio = imbalance({label: count for label, count in counts.items() if count > 1})
-    if ratio is not None:
-        (largest, most), *_, (smallest, fewest) = counts.most_common()
-        account.warn(
-            "imbalanced-classes",
-            texts.files[0],
-            f"{_shown(largest)} has {most} texts, {_shown(smallest)} {fewest}.",
-            "Weigh the classes with training.class_weights=balanced, and look at the scores "
-            "of each class.",
-        )
+    whole = texts.files[0]
+    counts = warn_of_labels(texts.labels, account, place=texts.place, whole=whole, noun="text")
     _forbid(texts, counts, account)
 
 
 def _forbid(texts: Texts, counts: Counter[str], account: Account) -> None:
     """Labels from which nothing can be learned."""
     if len(counts) < 2:
-        message = f"Every text is of the class {_shown(texts.labels[0])}."
+        message = f"Every text is of the class {shown(texts.labels[0])}."
         account.forbid("one-class", texts.files[0], message, "Add texts of other classes.")
     elif len(texts) >= 20 and len(counts) > 0.5 * len(texts):
         message = f"There are {len(counts)} different classes for {len(texts)} texts."
         remedy = "Choose another data.label_column, or look whether columns are swapped."
         account.forbid("too-many-classes", texts.files[0], message, remedy)
-
-
-def _shown(label: str) -> str:
-    return repr(label if len(label) <= 40 else label[:40] + "...")

@@ -8,7 +8,7 @@ import numpy as np
 
 from septet.data.account import Account
 from septet.data.dataset import SPLIT_NAMES, Dataset, Split
-from septet.data.splitting import make_splits
+from septet.data.splitting import limited, make_splits
 from septet.errors import DataError
 from septet.language import checks
 from septet.language.options import TextDataOptions
@@ -30,7 +30,8 @@ def read_dataset(source: Path, options: TextDataOptions, seed: int) -> Dataset:
     texts = _known_classes(texts, account)
     _require_texts(texts, account, source.name)
     checks.check_texts(texts, account)
-    rows = _limit(split_rows(texts, options, seed), options.limit, seed, account)
+    rows = split_rows(texts, options, seed)
+    rows = limited(rows, options.limit, seed=seed, account=account, noun="texts")
     splits = {name: _split(texts, chosen) for name, chosen in rows.items()}
     account.classes = _count_classes(splits)
     account.close({name: len(split) for name, split in splits.items()})
@@ -102,20 +103,6 @@ def split_rows(texts: Texts, options: TextDataOptions, seed: int) -> dict[str, n
     labels = [texts.labels[row] for row in train]
     cut = make_splits(keys, labels, seed=seed, fractions=fractions)
     return {name: train[cut[name]] if name in cut else given[name] for name in SPLIT_NAMES}
-
-
-def _limit(
-    rows: dict[str, np.ndarray], limit: int | None, seed: int, account: Account
-) -> dict[str, np.ndarray]:
-    """At most `limit` training texts, chosen by the seed; the others count as not read."""
-    train = rows["train"]
-    if limit is None or len(train) <= limit:
-        return rows
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(train))[:limit])
-    account.read -= len(train) - limit
-    message = f"data.limit: {limit} of {len(train)} training texts are used."
-    account.note("limited", "train", message)
-    return {**rows, "train": train[chosen]}
 
 
 def class_order(name: str) -> tuple[int, float, str]:

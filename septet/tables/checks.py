@@ -12,7 +12,7 @@ import numpy as np
 
 from septet.data.account import Account, Rejection
 from septet.data.frame import Frame
-from septet.data.labels import imbalance, similar_labels
+from septet.data.labels import shown, similar_labels, warn_of_labels
 from septet.tables.columns import Column, is_missing, is_missing_target, parse_number
 
 MIN_ROWS_FOR_LEAK = 30
@@ -43,10 +43,10 @@ def _target_problem(cell: str | None, target: str, is_number: bool) -> tuple[str
         return None
     number = parse_number(cell)
     if number is None:
-        reason = f"The target '{target}' is {_shown(cell)}, not a number."
+        reason = f"The target '{target}' is {shown(cell)}, not a number."
         return "target-not-a-number", reason, "Correct the value or remove the row."
     if not abs(number) < 1e30:
-        reason = f"The target '{target}' is {_shown(cell)}, which is not usable as a number."
+        reason = f"The target '{target}' is {shown(cell)}, which is not usable as a number."
         return "infinite-number", reason, "Correct the value or remove the row."
     return None
 
@@ -73,14 +73,10 @@ def _cell_problem(column: Column, cell: str) -> tuple[str, str, str]:
     remedy = "Correct the value, leave the cell empty, or name the column in data.ignore."
     where = f"Column '{column.name}'"
     if column.kind == "date":
-        return "bad-date", f"{where} holds dates, but here {_shown(cell)}.", remedy
+        return "bad-date", f"{where} holds dates, but here {shown(cell)}.", remedy
     if column.kind == "number" and parse_number(cell) is not None:
-        return "infinite-number", f"{where} holds {_shown(cell)}, which is not usable.", remedy
-    return "not-a-number", f"{where} holds numbers, but here {_shown(cell)}.", remedy
-
-
-def _shown(cell: str) -> str:
-    return repr(cell if len(cell) <= 40 else cell[:40] + "...")
+        return "infinite-number", f"{where} holds {shown(cell)}, which is not usable.", remedy
+    return "not-a-number", f"{where} holds numbers, but here {shown(cell)}.", remedy
 
 
 def rejection(frame: Frame, row: int, code: str, reason: str, remedy: str) -> Rejection:
@@ -141,7 +137,7 @@ def _check_extremes(frame: Frame, name: str, values: np.ndarray, account: Accoun
         account.warn(
             "sentinel-value",
             frame.place(row),
-            f"Column '{name}' holds {_shown(cells[row] or '')} {len(sentinels)} times, far from "
+            f"Column '{name}' holds {shown(cells[row] or '')} {len(sentinels)} times, far from "
             f"all else ({low:g} to {high:g}); it looks like a stand-in for a missing value.",
             "Leave such cells empty.",
         )
@@ -150,7 +146,7 @@ def _check_extremes(frame: Frame, name: str, values: np.ndarray, account: Accoun
         account.warn(
             "extreme-value",
             frame.place(row),
-            f"Column '{name}' holds {_shown(cells[row] or '')}, more than {ABSURD_GAP:g} times "
+            f"Column '{name}' holds {shown(cells[row] or '')}, more than {ABSURD_GAP:g} times "
             f"farther out than the usual {low:g} to {high:g} ({len(absurd)} such cells).",
             "Correct it or leave the cell empty.",
         )
@@ -167,7 +163,7 @@ def _check_mixed(frame: Frame, name: str, account: Account) -> None:
         "mixed-types",
         frame.place(others[0]),
         f"Column '{name}' mixes numbers ({share:.0%}) with text such as "
-        f"{_shown(frame.cells[name][others[0]] or '')}; all of it is used as categories.",
+        f"{shown(frame.cells[name][others[0]] or '')}; all of it is used as categories.",
         "Make it all numbers, with empty cells for what is unknown.",
     )
 
@@ -180,7 +176,7 @@ def _check_variants(where: str, values: np.ndarray, account: Account) -> None:
         account.warn(
             "category-typo",
             where,
-            f"{_shown(rare)} ({counts[rare]} times) is close to {_shown(common)} "
+            f"{shown(rare)} ({counts[rare]} times) is close to {shown(common)} "
             f"({counts[common]} times).",
             "If they mean the same, write them the same.",
         )
@@ -188,34 +184,8 @@ def _check_variants(where: str, values: np.ndarray, account: Account) -> None:
 
 def check_labels(frame: Frame, target: str, labels: Sequence[str], account: Account) -> None:
     """Report typing errors, classes with one member and imbalance."""
-    counts = Counter(labels)
-    first = {label: row for row, label in reversed(list(enumerate(labels)))}
-    for rare, common in similar_labels(counts):
-        account.warn(
-            "label-typo",
-            frame.place(first[rare]),
-            f"The label {_shown(rare)} ({counts[rare]} times) is close to {_shown(common)} "
-            f"({counts[common]} times).",
-            "If they mean the same, write them the same.",
-        )
-    for label, count in counts.items():
-        if count == 1:
-            account.warn(
-                "single-member-class",
-                frame.place(first[label]),
-                f"The class {_shown(label)} has one example, so it cannot be tested.",
-                "Add examples, join it with another class or remove it.",
-            )
-    ratio = imbalance({label: count for label, count in counts.items() if count > 1})
-    if ratio is not None:
-        (largest, most), (smallest, fewest) = counts.most_common()[0], counts.most_common()[-1]
-        account.warn(
-            "imbalanced-classes",
-            f"{frame.files[0]}, column '{target}'",
-            f"{_shown(largest)} has {most} examples, {_shown(smallest)} {fewest}.",
-            "Weigh the classes with training.class_weights=balanced, and look at the scores "
-            "of each class.",
-        )
+    whole = f"{frame.files[0]}, column '{target}'"
+    warn_of_labels(labels, account, place=frame.place, whole=whole, noun="example")
 
 
 def check_duplicates(
@@ -265,7 +235,7 @@ def check_duplicates(
             "conflicting-labels",
             frame.place(pair[1]),
             f"{len(conflicts)} groups of identical rows have different targets: here "
-            f"{_shown(labels[pair[1]])}, at {frame.place(pair[0])} {_shown(labels[pair[0]])}.",
+            f"{shown(labels[pair[1]])}, at {frame.place(pair[0])} {shown(labels[pair[0]])}.",
             "Correct the targets, or add the column that tells the rows apart.",
         )
 

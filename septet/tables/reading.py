@@ -10,7 +10,7 @@ import numpy as np
 from septet.data.account import Account
 from septet.data.dataset import SPLIT_NAMES, Dataset, Split
 from septet.data.frame import Frame, join, read_tables
-from septet.data.splitting import make_splits
+from septet.data.splitting import limited, make_splits
 from septet.data.table_files import Table
 from septet.errors import DataError
 from septet.tables import checks
@@ -70,7 +70,7 @@ def read_dataset(
     targets = targets_of(frame, target, is_classification)
     _check_rows(frame, columns, values, targets, target, account)
     homes = split_rows(frame, columns, targets, options, seed)
-    homes = _limit(homes, options.limit, seed, account)
+    homes = limited(homes, options.limit, seed=seed, account=account, noun="rows")
     splits = {
         name: Split(
             {column.name: values[column.name][rows] for column in columns},
@@ -262,19 +262,6 @@ def strata_of(targets: np.ndarray) -> list[str]:
         return targets.tolist()
     edges = np.quantile(targets, np.linspace(0, 1, NUM_TARGET_BINS + 1)[1:-1])
     return [str(place) for place in np.searchsorted(edges, targets)]
-
-
-def _limit(
-    homes: dict[str, np.ndarray], limit: int | None, seed: int, account: Account
-) -> dict[str, np.ndarray]:
-    """At most `limit` training rows, chosen by the seed; the others count as not read."""
-    train = homes["train"]
-    if limit is None or len(train) <= limit:
-        return homes
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(train))[:limit])
-    account.read -= len(train) - limit
-    account.note("limited", "train", f"data.limit: {limit} of {len(train)} training rows are used.")
-    return {**homes, "train": train[chosen]}
 
 
 def _count_classes(splits: Mapping[str, Split]) -> dict[str, dict[str, int]]:

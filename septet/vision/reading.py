@@ -8,7 +8,7 @@ import numpy as np
 
 from septet.data.account import Account, Rejection
 from septet.data.dataset import SPLIT_NAMES, Dataset, Split
-from septet.data.splitting import make_splits
+from septet.data.splitting import limited, make_splits
 from septet.errors import DataError
 from septet.vision import checks
 from septet.vision.archives import read_archive
@@ -41,7 +41,7 @@ def read_dataset(
     checks.check_pictures(gathered, account, labels_optional=labels_optional)
     rows = split_rows(gathered, options, seed)
     rows = _reject_unknown_labels(gathered, rows, account)
-    rows = _limit(rows, options.limit, seed, account)
+    rows = limited(rows, options.limit, seed=seed, account=account, noun="pictures")
     height, width = common_size(gathered, options.size, account)
     channels = options.channels or _channels(gathered)
     splits = {
@@ -185,20 +185,6 @@ def _file_and_line(place: str) -> tuple[str, int | None]:
     file, colon, line = place.rpartition(":")
     is_list = colon and line.isdigit() and file.lower().endswith(tuple(DELIMITERS))
     return (file, int(line)) if is_list else (place, None)
-
-
-def _limit(
-    rows: dict[str, np.ndarray], limit: int | None, seed: int, account: Account
-) -> dict[str, np.ndarray]:
-    """At most `limit` training rows, chosen by the seed; the others count as not read."""
-    train = rows["train"]
-    if limit is None or len(train) <= limit:
-        return rows
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(train))[:limit])
-    account.read -= len(train) - limit
-    message = f"data.limit: {limit} of {len(train)} training pictures are used."
-    account.note("limited", "train", message)
-    return {**rows, "train": train[chosen]}
 
 
 def _channels(gathered: Gathered) -> int:

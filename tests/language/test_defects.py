@@ -219,7 +219,7 @@ def test_a_mistyped_class_is_named(tmp_path):
     account = check(write(tmp_path, rows))
     assert "label-typo reviews.csv:8" in loud(account)
     (message,) = [f.message for f in account.findings if f.code == "label-typo"]
-    assert message == "The class 'postive' (2 times) is close to 'positive' (118 times)."
+    assert message == "The label 'postive' (2 times) is close to 'positive' (118 times)."
 
 
 def test_classes_that_cannot_be_learned_are_named(tmp_path):

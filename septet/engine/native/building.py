@@ -3,6 +3,7 @@
 What it makes is kept in an owner-only folder under the hash of all that it was made from.
 """
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -105,14 +106,25 @@ def build(text: str) -> ctypes.CDLL:
         if done.returncode:
             raise NoCompilerError(done.stderr[-2000:])
         if kept is not None:
-            try:
-                # Another process may have made the same one meanwhile: it is as good.
-                beside = kept.with_suffix(f".{os.getpid()}")
-                shutil.copyfile(library, beside)
-                beside.replace(kept)
-            except OSError:
-                pass
+            _keep(library, kept)
         return ctypes.CDLL(str(library))
+
+
+def _keep(library: Path, kept: Path) -> None:
+    """Have a copy of `library` at `kept`, whole or not at all; a full disk only costs the copy.
+
+    Synced first: code that a power cut left half written would end the process that runs it.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".part") as copy:
+            copy.write(library.read_bytes())
+            copy.flush()
+            os.fsync(copy.fileno())
+            # Another process may have made the same one meanwhile: it is as good.
+            with contextlib.suppress(FileExistsError):
+                os.link(copy.name, kept)
+    except OSError:
+        pass
 
 
 @functools.cache

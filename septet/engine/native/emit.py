@@ -25,7 +25,6 @@ class Program:
     vectors: Vectors
     functions: dict[str, str] = field(default_factory=dict)
     tables: dict[int, tuple[str, str]] = field(default_factory=dict)
-    held: list[Value] = field(default_factory=list)
     depth: int = 0
 
     def function(self, text: str) -> str:
@@ -44,7 +43,6 @@ class Program:
                 name,
                 f"static const {kind} {name}[{size}] __attribute__((aligned(64))) = {{{text}}};",
             )
-            self.held.append(value)
         return self.tables[id(value)][0]
 
 

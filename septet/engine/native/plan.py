@@ -4,7 +4,7 @@ A value that is used once or costs little is computed where it is needed. Values
 same elements are computed in one loop, if that changes nothing they are made of.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from septet.engine.native import functions
@@ -258,10 +258,6 @@ def _loop_for(
 def _shares(unit: Unit, within: set[int], reads: Sequence[tuple[Value, bool]]) -> bool:
     read = {id(each) for each, is_same in unit.reads if is_same}
     return any(id(each) in within or (is_same and id(each) in read) for each, is_same in reads)
-
-
-Location = str
-Size = Callable[[Value], int]
 
 
 def may_share(made: Plan, source: Value, target: Value, places: dict[int, int]) -> bool:

@@ -25,9 +25,8 @@ ALIGNMENT = 64
 SLACK = 256
 
 _LOOP = """
-void run(char **P, char *A, i32 *index, i32 start, i32 count, i32 *done, i32 *bad, i32 halts) {
+void run(char **P, char *A, i32 *index, i32 start, i32 count, i32 *bad, i32 halts) {
   *bad = -1;
-  *done = 0;
 #ifdef __SSE__
   /* Numbers too small to be normal are zero, as in XLA: they would cost a hundred times more. */
   unsigned before = __builtin_ia32_stmxcsr();
@@ -36,7 +35,6 @@ void run(char **P, char *A, i32 *index, i32 start, i32 count, i32 *done, i32 *ba
   for (i32 i = 0; i < count; i++) {
     *index = start + i;
     step(P, A);
-    *done = i + 1;
     if (*bad < 0 && !*(u8 *)P[FINITE]) {
       *bad = *(i32 *)P[STEP] - 1;
       if (halts) break;
@@ -91,7 +89,6 @@ class NativeStep:
         prelude = resources.files("septet.engine.native").joinpath("prelude.h").read_text()
         self.text = "\n".join([prelude, text, loop])
         self._library: ctypes.CDLL | None = None
-        self._inputs = [(value.shape, value.dtype) for value in inputs]
         self._num_pointers = len(inputs) + len(outputs)
         self._first_log = len(inputs) + self._num_state
         self._arena = _aligned(size + SLACK, np.uint8)
@@ -127,14 +124,13 @@ class NativeStep:
         for place, array in enumerate([*logs, finite], self._first_log):
             pointers[place] = array.ctypes.data
         assert self._library is not None, "compile comes first"
-        done, bad = ctypes.c_int32(), ctypes.c_int32()
+        bad = ctypes.c_int32()
         self._library.run(
             pointers,
             ctypes.c_void_p(self._arena.ctypes.data),
             ctypes.c_void_p(index.ctypes.data),
             ctypes.c_int32(int(start)),
             ctypes.c_int32(int(count)),
-            ctypes.byref(done),
             ctypes.byref(bad),
             ctypes.c_int32(int(halts)),
         )
