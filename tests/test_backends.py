@@ -9,6 +9,8 @@ import pytest
 
 from septet import backends
 from septet.errors import InputError, MissingPackageError
+from septet.registry import ARCHITECTURES
+from tests.backends.cases import CASES
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +86,7 @@ def test_a_choice_before_keras_is_imported_holds(monkeypatch):
     assert backends.current() == "jax"
     assert backends.choose("tensorflow") == backends.current() == "tensorflow"
     assert backends.title() == "TensorFlow"
+
+
+def test_every_architecture_has_a_case_in_the_suite_of_backends():
+    assert {architecture for architecture, _ in CASES.values()} == set(ARCHITECTURES)

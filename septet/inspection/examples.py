@@ -16,6 +16,8 @@ from septet.errors import ConfigError
 
 SERIES_STEPS = 50
 """Time steps of a made-up series for `recurrent`, which takes any number."""
+TEXT_TOKENS = 40
+"""Tokens of a made-up text for networks that take any number."""
 PADDED_SHARE = 0.25
 """Most of a made-up sequence that is padding, where its network takes a mask."""
 
@@ -98,6 +100,9 @@ def compile_example(name: str, model: keras.Model, arguments: Arguments) -> str:
     if loss == "tokens":
         model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         return "cross-entropy"
+    if loss == "real":
+        model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+        return "binary cross-entropy"
     if not loss:
         players: Any = model
         players.compile("sgd", discriminator_optimizer="sgd")
@@ -120,6 +125,22 @@ def _pictures(draw: np.random.Generator, size: int, given: Arguments) -> tuple[A
 def _real_pictures(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
     shape = (size, given["height"], given["width"], given["channels"])
     return draw.uniform(-1.0, 1.0, shape).astype(np.float32), None
+
+
+def _judged(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
+    return _real_pictures(draw, size, given)[0], draw.integers(0, 2, (size, 1)).astype(np.float32)
+
+
+def _numbers(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
+    features = draw.standard_normal((size, given["num_features"])).astype(np.float32)
+    return {"features": features}, _targets(draw, (size,), given["num_outputs"])
+
+
+def _texts(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
+    steps = given.get("length", TEXT_TOKENS)
+    # Token 0 is padding, at the end.
+    tokens = draw.integers(1, given["vocabulary_size"], (size, steps)) * _mask(draw, size, steps)
+    return {"tokens": tokens.astype(np.int32)}, _targets(draw, (size,), given["num_outputs"])
 
 
 def _noise(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
@@ -208,6 +229,8 @@ def _by_outputs(given: Arguments) -> str:
 GREY_28 = {"height": 28, "width": 28, "channels": 1}
 CLASSES_10 = {**GREY_28, "num_classes": 10, "mean": [128.0], "deviation": [64.0]}
 
+WORDS = {"vocabulary_size": 1000, "num_outputs": 2}
+
 EXAMPLES: Mapping[str, Example] = {
     "adversarial": Example({**GREY_28, "filters": 16}, _real_pictures, lambda given: ""),
     "cnn": Example(
@@ -215,9 +238,11 @@ EXAMPLES: Mapping[str, Example] = {
         _pictures,
         lambda given: "softmax",
     ),
+    "discriminator": Example({**GREY_28, "filters": 16}, _judged, lambda given: "real"),
     "generator": Example(
         {**GREY_28, "filters": 16}, _noise, lambda given: "mean_squared_error"
     ),
+    "mlp": Example({"num_features": 20, "num_outputs": 3}, _numbers, _by_outputs),
     "recurrent": Example(
         {"num_features": 4, "num_outputs": 3, "hidden": [64, 64], "has_lengths": True},
         _series,
@@ -231,6 +256,14 @@ EXAMPLES: Mapping[str, Example] = {
         _table,
         lambda given: "softmax" if given["is_classifier"] else "squared",
     ),
+    "text-bag": Example({**WORDS, "buckets": 10_000}, _texts, lambda given: "tokens"),
+    "text-cnn": Example({**WORDS}, _texts, lambda given: "tokens"),
+    "text-encoder": Example(
+        {**WORDS, "length": 40, "dim": 64, "feed_forward_dim": 256},
+        _texts,
+        lambda given: "tokens",
+    ),
+    "text-recurrent": Example({**WORDS}, _texts, lambda given: "tokens"),
     "transformer": Example(
         {
             "source_vocabulary_size": 1000, "target_vocabulary_size": 1000, "length": 32,

@@ -20,6 +20,7 @@ SMALL: dict[str, Any] = {
 GAN: dict[str, Any] = {**PICTURE, "filters": 4, "noise_dim": 6}
 SERIES: dict[str, Any] = {"num_features": 3, "num_outputs": 2, "hidden": [5, 4]}
 WORDS: dict[str, Any] = {"source_vocabulary_size": TOKENS, "target_vocabulary_size": TOKENS}
+TEXT: dict[str, Any] = {"vocabulary_size": TOKENS, "num_outputs": 2, "dim": 6, "dropout": 0.0}
 TABLE: dict[str, Any] = {"num_numbers": 4, "cardinalities": [3, 5], "num_outputs": 3, "width": 8}
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -50,6 +51,17 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "encoder-decoder-rotary": (
         "transformer",
         {**SMALL, **WORDS, "positions": "rotary", "norm": "post", "is_tied": False},
+    ),
+    "mlp": ("mlp", {"num_features": 4, "num_outputs": 3, "hidden": [6, 5], "is_normalised": True}),
+    "text-bag": ("text-bag", {**TEXT, "buckets": 20}),
+    "text-cnn": ("text-cnn", {**TEXT, "filters": 5, "sizes": [2, 3]}),
+    "text-encoder": ("text-encoder", {**SMALL, **TEXT, "dim": 8}),
+    "text-lstm": ("text-recurrent", {**TEXT, "kind": "lstm", "units": 5}),
+    "text-gru": ("text-recurrent", {**TEXT, "kind": "gru", "units": 5, "depth": 2}),
+    "discriminator": ("discriminator", {**PICTURE, "filters": 4}),
+    "discriminator-dense": (
+        "discriminator",
+        {**PICTURE, "filters": 4, "design": "dense", "is_spectral": False},
     ),
     "generator": ("generator", GAN),
     "generator-dense": ("generator", {**GAN, "design": "dense"}),
@@ -97,16 +109,23 @@ def inputs(name: str) -> Any:
         "mask": before_end,
         "source_mask": before_end,
         "tokens": tokens[0],
+        "texts": np.where(before_end, 1 + tokens[0] % (TOKENS - 1), 0).astype(np.int32),
+        "features": random.normal(size=(BATCH, 4)).astype(np.float32),
         "source": tokens[0],
         "target": tokens[1],
     }
     architecture, arguments = CASES[name]
     if architecture in ("generator", "adversarial"):
         return drawn["noise"]
+    if architecture == "discriminator":
+        return random.uniform(-1.0, 1.0, (BATCH, 8, 8, 1)).astype(np.float32)
+    if architecture.startswith("text-"):
+        return {"tokens": drawn["texts"]}
     wanted = {
         "cnn": ["pictures"],
         "resnet": ["pictures"],
         "tabular": ["numbers", "categories"],
+        "mlp": ["features"],
         "recurrent": ["series", *["lengths"] * arguments.get("has_lengths", False)],
         "transformer-encoder": [
             "series" if "num_features" in arguments else "tokens",

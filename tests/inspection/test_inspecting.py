@@ -11,6 +11,7 @@ import septet
 from septet import registry
 from septet.errors import InputError
 from septet.inspection import examples
+from septet.inspection.examples import EXAMPLES
 from septet.inspection.findings import Inspection
 from septet.inspection.looking import look
 from septet.inspection.players import scenes_of
@@ -18,10 +19,19 @@ from septet.inspection.players import scenes_of
 SMALL = {
     "adversarial": {"height": 8, "width": 8, "filters": 4},
     "cnn": {"height": 8, "width": 8, "filters": [4, 8], "convolutions": [1, 1], "dense_dim": 8},
+    "discriminator": {"height": 8, "width": 8, "filters": 4, "design": "dense"},
     "generator": {"height": 8, "width": 8, "filters": 4, "design": "dense"},
+    "mlp": {"hidden": [8]},
     "recurrent": {"hidden": [4], "is_bidirectional": True},
     "resnet": {"height": 8, "width": 8, "filters": [4, 8], "blocks": 1},
     "tabular": {"width": 8, "depth": 1, "members": 2},
+    "text-bag": {"vocabulary_size": 20, "dim": 4, "buckets": 50},
+    "text-cnn": {"vocabulary_size": 20, "dim": 4, "filters": 4},
+    "text-encoder": {
+        "vocabulary_size": 20, "length": 6, "dim": 8, "depth": 1, "num_heads": 2,
+        "feed_forward_dim": 16,
+    },
+    "text-recurrent": {"vocabulary_size": 20, "dim": 4, "units": 4},
     "transformer": {
         "source_vocabulary_size": 20, "target_vocabulary_size": 20, "length": 6,
         "dim": 8, "depth": 1, "num_heads": 2, "feed_forward_dim": 16,
@@ -265,6 +275,10 @@ def test_vanishing_through_time_is_said():
     x = np.random.default_rng(0).normal(size=(4, 40, 2)).astype("float32")
     found = septet.inspect(model, x, np.ones((4, 1)), backward=True, timed=False)
     assert any("rnn" in r and "vanishes through time" in r for r in found.remarks), found.remarks
+
+
+def test_every_registered_architecture_has_an_example():
+    assert set(EXAMPLES) == set(registry.ARCHITECTURES) == set(SMALL)
 
 
 FAST = ("adversarial", "cnn", "recurrent", "transformer")
