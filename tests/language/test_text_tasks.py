@@ -63,6 +63,7 @@ def test_every_network_learns_what_is_easy(tmp_path, architecture, tokenizer):
     chosen = settings(
         model={"architecture": architecture, "dropout": 0.1},
         data={"tokenizer": tokenizer, "vocabulary": 400},
+        training={"epochs": 20},
     )
     folder = write_folders(tmp_path / "set", reviews(160))
     run = septet.train("text-classification", folder, settings=chosen)
