@@ -213,8 +213,11 @@ def _nest(loops: Sequence[_Loop], lines: Sequence[str], shared: _Loop | None = N
 
 def _opened(loop: _Loop, is_shared: bool) -> str:
     i, size = f"i{loop.axis}", loop.size
-    first, last = _bounds(loop) if is_shared else ("0", f"{size}")
-    return f"for (long {i} = {first}; {i} < {last}; {i}++) {{"
+    if not is_shared:
+        return f"for (long {i} = 0; {i} < {size}; {i}++) {{"
+    first, last = _bounds(loop)
+    # A bound that is computed anew each round would keep the compiler from making vectors.
+    return f"for (long {i} = {first}, end{i} = {last}; {i} < end{i}; {i}++) {{"
 
 
 def _bounds(loop: _Loop) -> tuple[str, str]:
@@ -278,7 +281,8 @@ def reduction(value: Value, memory: Memory) -> Kernel:
     start, end = _bounds(shared) if shared else ("0", "1")
     width = value.size // shared.size if shared else value.size
     first = [
-        f"for (long i = {start} * {width}; i < {end} * {width}; i++) {writer.pointer(value)}[i] = "
+        f"for (long i = {start} * {width}, end = {end} * {width}; i < end; i++) "
+        f"{writer.pointer(value)}[i] = "
         f"{_FIRST[kind][dtype]};"
     ]
     return _function(writer, [*first, *inner], shared)
@@ -452,7 +456,7 @@ def rows(value: Value, memory: Memory) -> Kernel:
     shared = _Loop(0, indices.size) if value.size >= LEAST_SHARED else None
     start, end = _bounds(shared) if shared else ("0", f"{indices.size}")
     lines = [
-        f"for (long i = {start}; i < {end}; i++) {{",
+        f"for (long i = {start}, end = {end}; i < end; i++) {{",
         f"long row = {numbers}[i];",
         outside,
         f"memcpy({target} + i * {width}, {source} + row * {width}, {width} * sizeof({kind}));",

@@ -70,7 +70,9 @@ def product(dot: Value, sides: tuple[Layout, Layout], vectors: Vectors) -> str:
             is_shared = shares and not opened
             bounds = (f"FROM({size})", f"TO({size})") if is_shared else ("0", f"{size}")
             g = f"g{level}"
-            opened.append(f"for (long {g} = {bounds[0]}; {g} < {bounds[1]}; {g}++) {{")
+            opened.append(
+                f"for (long {g} = {bounds[0]}, end{g} = {bounds[1]}; {g} < end{g}; {g}++) {{"
+            )
             for found, stride in zip(places, (a, b, o), strict=True):
                 found.append(f"g{level} * {stride}")
     lines += opened
@@ -129,7 +131,7 @@ def _tiles(shape: Shape, vectors: Vectors) -> list[str]:
 def _plain(shape: Shape) -> list[str]:
     (row, deep), (down, across) = shape.left, shape.right
     return [
-        f"for (long m = ROWSFROM({shape.rows}); m < ROWSTO({shape.rows}); m++)",
+        f"for (long m = ROWSFROM({shape.rows}), endm = ROWSTO({shape.rows}); m < endm; m++)",
         f"for (long n = 0; n < {shape.columns}; n++) {{",
         "f32 sum = 0;",
         "#pragma omp simd reduction(+:sum)",
@@ -207,7 +209,9 @@ def _broadcasts(shape: Shape, vectors: Vectors, is_turned: bool) -> list[str]:
             _, tall = _height(shape.rows, width, vectors)
             source = ("pack", width * lanes) if is_packed else ("b + n", shape.right[0])
             for top, height, rounds in _pieces(shape.rows, tall):
-                lines.append(f"for (long i = ROWSFROM({rounds}); i < ROWSTO({rounds}); i++) {{")
+                lines.append(
+                    f"for (long i = ROWSFROM({rounds}), endi = ROWSTO({rounds}); i < endi; i++) {{"
+                )
                 lines.append(f"long m = {top} + i * {height};")
                 lines += _broadcast_tile(shape, lanes, (height, width), source, depth, follows)
                 lines += _written(shape, lanes, height, width, is_last)
@@ -312,7 +316,9 @@ def _dots(shape: Shape, vectors: Vectors) -> list[str]:
         lines.append(f"long n = {begin} + j * {width};")
         for top, height, times in _pieces(shape.rows, tall):
             cells = list(itertools.product(range(height), range(width)))
-            lines.append(f"for (long i = ROWSFROM({times}); i < ROWSTO({times}); i++) {{")
+            lines.append(
+                f"for (long i = ROWSFROM({times}), endi = ROWSTO({times}); i < endi; i++) {{"
+            )
             lines.append(f"long m = {top} + i * {height};")
             lines += [f"vec s{r}_{v} = {{0}};" for r, v in cells]
             lines.append(f"const f32 *x = A + m * {row}, *y = B + n * {across};")
