@@ -11,18 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from septet.config import DataOptions, ModelOptions
+from septet.config import DataOptions, ModelOptions, TrainingOptions
 
 if TYPE_CHECKING:
     import numpy as np
     from pydantic import BaseModel
 
     from septet.data.dataset import Dataset, Split
+    from septet.engine.losses import Loss
 
 Prepared = dict[str, Any]
 Arrays = dict[str, "np.ndarray"]
-Augment = Callable[[Any, dict[str, Any]], dict[str, Any]]
-"""A pure JAX function from a key and traced inputs to inputs."""
+Augment = Callable[[Any, dict[str, Any], Any], tuple[dict[str, Any], Any]]
+"""A pure JAX function from a key, traced inputs and targets to inputs and targets."""
+Summarize = Callable[[Any, Any], Any]
+"""A pure JAX function from outputs [n, ...] and targets to float32 [n, ...]."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ class Task(ABC):
     """About how long the scores take, where that is more than a pass over the test split."""
     loss: ClassVar[str]
     """A key of `septet.engine.losses`: "softmax" (integer labels) or "squared"; or "adversarial"
-    for a network of two players, which have their own."""
+    for a network of two players, which have their own; or any other name where `objective` says
+    what it is."""
 
     @abstractmethod
     def read(self, source: Path, options: Any, seed: int) -> "Dataset":
@@ -131,7 +135,26 @@ class Task(ABC):
         raise NotImplementedError
 
     def augment(self, prepared: Prepared, options: Any) -> Augment | None:
-        """A pure JAX function `(key, inputs) -> inputs` run inside the program, or None."""
+        """A pure JAX function `(key, inputs, targets) -> (inputs, targets)`, or None.
+
+        It is run inside the program on every batch that is trained on.
+        """
+        return None
+
+    def objective(self, training: TrainingOptions, prepared: Prepared) -> "Loss | None":
+        """A loss of the task's own, or None for the one that `loss` and the settings name.
+
+        Raises:
+            ConfigError: The settings ask for a loss that the task does not have.
+        """
+        return None
+
+    def summarize(self, prepared: Prepared) -> Summarize | None:
+        """What scores need to know of outputs, where whole outputs are too many to keep, or None.
+
+        The function is run on the device after every batch that is scored. The loss' `measure`,
+        `evaluate` and `draw` are then given its results in place of the outputs.
+        """
         return None
 
     @abstractmethod

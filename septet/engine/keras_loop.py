@@ -105,7 +105,8 @@ class KerasLoop:
         schedule: As in `schedules.scale_at`.
         warmup: Share of the run over which the rate rises.
         average_decay: Decay of a moving average of the weights, or None.
-        augment: Pure JAX function `(key, inputs) -> inputs`, applied to each batch.
+        augment: Pure JAX function `(key, inputs, targets) -> (inputs, targets)`, applied to each
+            batch.
         seed: Of the augmentation.
         chunk_s: After how long a chunk ends.
     """
@@ -176,22 +177,22 @@ class KerasLoop:
         """The batches of some steps; Keras may read a few of them ahead."""
         first = self.step - index
         for place in range(index, index + count):
-            inputs, *rest = self.feed.batch(epoch, place)
+            batch = self.feed.batch(epoch, place)
             if self._change is not None:
-                inputs = self._change(np.int32(first + place), inputs)
-            yield (inputs, *rest)
+                batch = (*self._change(np.int32(first + place), *batch[:2]), *batch[2:])
+            yield batch
 
 
 def _compiled(augment: Augment, seed: int) -> Any:
-    """`augment` as a function `(step, inputs) -> inputs` of host arrays."""
+    """`augment` as a function `(step, inputs, targets)` of host arrays."""
     import jax
 
-    def change(step: Any, inputs: Any) -> Any:
-        return augment(jax.random.fold_in(jax.random.key(seed), step), inputs)
+    def change(step: Any, inputs: Any, targets: Any) -> Any:
+        return augment(jax.random.fold_in(jax.random.key(seed), step), inputs, targets)
 
     compiled = jax.jit(change)
     # Frameworks want to write into what they are given, and JAX's arrays are read-only.
-    return lambda step, inputs: jax.tree.map(np.array, compiled(step, inputs))
+    return lambda *arguments: jax.tree.map(np.array, compiled(*arguments))
 
 
 class Watch:

@@ -10,6 +10,7 @@ import numpy as np
 
 from septet import backends
 from septet.engine.lowering import lowered
+from septet.task import Summarize
 
 Apply = Callable[[Any, Any, Any], Any]
 
@@ -24,9 +25,17 @@ class Predictor:
         model: A built `keras.Model`; its own variables are not read.
         platform: "cpu" or another; decides the lowering.
         batch_size: Most examples computed at once.
+        summarize: What `summaries` keeps of outputs and targets; pure JAX.
     """
 
-    def __init__(self, model: Any, *, platform: str, batch_size: int = 256):
+    def __init__(
+        self,
+        model: Any,
+        *,
+        platform: str,
+        batch_size: int = 256,
+        summarize: Summarize | None = None,
+    ):
         """See the class."""
         import keras
 
@@ -44,31 +53,67 @@ class Predictor:
         self.num_traces = 0
         self.batch_size = batch_size
         self._apply = _runner(apply)
+        self._summarize = None if summarize is None else _jitted(summarize)
 
     def __call__(
         self, weights: tuple[list[Any], list[Any]], inputs: Mapping[str, np.ndarray]
     ) -> np.ndarray:
         """Outputs [n, ...] float32 for inputs whose first axis is n, which may be 0 or more."""
+        return self._pieces(weights, inputs, None)
+
+    def summaries(
+        self,
+        weights: tuple[list[Any], list[Any]],
+        inputs: Mapping[str, np.ndarray],
+        targets: np.ndarray,
+    ) -> np.ndarray:
+        """What `summarize` makes of outputs and targets [n, ...]: float32 [n, ...]."""
+        assert self._summarize is not None
+        return self._pieces(weights, inputs, targets)
+
+    def _pieces(
+        self,
+        weights: tuple[list[Any], list[Any]],
+        inputs: Mapping[str, np.ndarray],
+        targets: np.ndarray | None,
+    ) -> np.ndarray:
         num_examples = len(next(iter(inputs.values())))
         weights = _tensors(weights)
-        pieces = [
-            self._one(
-                weights, {name: array[at : at + self.batch_size] for name, array in inputs.items()}
-            )
-            for at in range(0, max(num_examples, 1), self.batch_size)
-        ]
+        pieces = []
+        for at in range(0, max(num_examples, 1), self.batch_size):
+            rows = slice(at, at + self.batch_size)
+            piece = {name: array[rows] for name, array in inputs.items()}
+            wanted = None if targets is None else targets[rows]
+            pieces.append(self._one(weights, piece, wanted))
         return np.concatenate(pieces)[:num_examples]
 
-    def _one(self, weights: tuple[Any, Any], inputs: dict[str, np.ndarray]) -> np.ndarray:
+    def _one(
+        self,
+        weights: tuple[Any, Any],
+        inputs: dict[str, np.ndarray],
+        targets: np.ndarray | None,
+    ) -> np.ndarray:
         count = len(next(iter(inputs.values())))
         size = min(self.batch_size, 1 << max(count - 1, 0).bit_length())
-        padded = {
-            name: np.concatenate([array, np.zeros((size - count, *array.shape[1:]), array.dtype)])
-            if count < size
-            else array
-            for name, array in inputs.items()
-        }
-        return np.asarray(self._apply(*weights, padded))[:count]
+        padded = {name: _padded(array, size) for name, array in inputs.items()}
+        outputs = self._apply(*weights, padded)
+        if targets is not None and self._summarize is not None:
+            outputs = self._summarize(outputs, _padded(targets, size))
+        return np.asarray(outputs)[:count]
+
+
+def _padded(array: np.ndarray, size: int) -> np.ndarray:
+    """`array` with rows of zeros up to `size` rows."""
+    if len(array) == size:
+        return np.asarray(array)
+    return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
+
+
+def _jitted(summarize: Summarize) -> Summarize:
+    """`summarize`, compiled; it stays on the device until its result is asked for."""
+    import jax
+
+    return jax.jit(lambda outputs, targets: summarize(outputs, targets).astype("float32"))
 
 
 def _runner(apply: Apply) -> Apply:

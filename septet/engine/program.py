@@ -41,7 +41,7 @@ def keras_step(
         schedule: As in `schedules.scale_at`.
         warmup: Share of the run over which the rate rises.
         average_decay: Decay of a moving average of the weights, or None.
-        augment: Pure `(key, inputs) -> inputs`, applied to each batch.
+        augment: Pure `(key, inputs, targets) -> (inputs, targets)`, applied to each batch.
         seed: Of the augmentation; each step's key is folded from it.
     """
     import jax
@@ -50,15 +50,15 @@ def keras_step(
     rate_index = _learning_rate_index(model.optimizer)
 
     def step(state: TrainState, batch: Any, control: Control) -> tuple[TrainState, dict[str, Any]]:
-        inputs, *rest = batch
         if augment is not None:
-            inputs = augment(jax.random.fold_in(jax.random.key(seed), state.step), inputs)
+            key = jax.random.fold_in(jax.random.key(seed), state.step)
+            batch = (*augment(key, batch[0], batch[1]), *batch[2:])
         scale = rate_at(state.step, control, schedule, warmup)
         optimizer = list(state.optimizer)
         current = optimizer[rate_index]
         optimizer[rate_index] = (learning_rate * scale).astype(current.dtype)
         logs, (trainable, non_trainable, optimizer, metrics) = model.train_step(
-            (state.trainable, state.non_trainable, optimizer, state.metrics), (inputs, *rest)
+            (state.trainable, state.non_trainable, optimizer, state.metrics), batch
         )
         average = state.average
         if average_decay is not None:

@@ -146,13 +146,13 @@ class TextClassification(Task):
         if not share:
             return None
 
-        def change(key: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        def change(key: Any, inputs: dict[str, Any], targets: Any) -> tuple[dict[str, Any], Any]:
             import jax
             import jax.numpy as jnp
 
             tokens = inputs["tokens"]
             lost = jax.random.bernoulli(key, share, tokens.shape) & (tokens != 0)
-            return {**inputs, "tokens": jnp.where(lost, UNKNOWN, tokens)}
+            return {**inputs, "tokens": jnp.where(lost, UNKNOWN, tokens)}, targets
 
         return change
 

@@ -97,7 +97,8 @@ def read(config: RunConfig) -> Material:
     prepared = task.prepare(dataset, options)
     # A loss that does not suit, or a network that cannot be built, is refused here, before a run
     # folder exists.
-    loss_name(task.name, task.loss, config.training.loss, config.training.label_smoothing)
+    if task.objective(config.training, prepared) is None:
+        loss_name(task.name, task.loss, config.training.loss, config.training.label_smoothing)
     task.architecture(prepared, validate(task.model_options, config.model, "model"))
     return Material(task, _with_epochs(config, task, dataset), dataset, prepared)
 
@@ -127,6 +128,7 @@ class Session:
         loop_from: The loop that trains, from a state on.
         state: The initial state.
         predictor: The forward pass.
+        summarizes: Whether scores need summaries of outputs alone.
     """
 
     material: Material
@@ -137,10 +139,14 @@ class Session:
     loop_from: Callable[[TrainState], Loop | KerasLoop]
     state: TrainState
     predictor: Predictor
+    summarizes: bool
     _encoded: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def outputs(self, weights: tuple[list[Any], list[Any]], split: str) -> np.ndarray:
-        """The shipped network's outputs on a split, float32 [n, ...]."""
+        """The shipped network's outputs on a split, or their summaries: float32 [n, ...]."""
+        if self.summarizes:
+            targets = self.arrays(split)[1]
+            return self.predictor.summaries(self.shipped(weights), self.queries(split), targets)
         return self.predict(weights, self.queries(split))
 
     def queries(self, split: str) -> dict[str, np.ndarray]:
@@ -171,7 +177,7 @@ class Session:
     @property
     def loss(self) -> Loss:
         """What is trained on and validated."""
-        return _loss(self.material.task, self.material.config.training)
+        return _loss(self.material)
 
     @property
     def shipped_architecture(self) -> tuple[str, dict[str, Any]]:
@@ -220,9 +226,11 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
     }
     prepare = _compiled_loop if backends.current() == "jax" else _keras_loop
     feed, loop_from, state = prepare(model, arrays, config, around, platform, note)
-    predictor = Predictor(task.shipped_network(model), platform=platform)
+    summarize = task.summarize(material.prepared)
+    predictor = Predictor(task.shipped_network(model), platform=platform, summarize=summarize)
     return Session(
-        material, platform, (name, arguments), model, feed, loop_from, state, predictor
+        material, platform, (name, arguments), model, feed, loop_from, state, predictor,
+        summarize is not None,
     )  # fmt: skip
 
 
@@ -232,7 +240,7 @@ def build_network(material: Material) -> tuple[tuple[str, dict[str, Any]], Any]:
     options = validate(task.model_options, config.model, "model")
     name, arguments = task.architecture(material.prepared, options)
     model = _build(name, arguments, config)
-    _compile(model, task, config.training)
+    _compile(model, material)
     return (name, arguments), model
 
 
@@ -275,12 +283,13 @@ def _keras_loop(
     return feed, lambda state: KerasLoop(model, feed, state, **around), state
 
 
-def _compile(model: Any, task: Task, training: TrainingOptions) -> None:
+def _compile(model: Any, material: Material) -> None:
     """Give the network its optimizer, or both of its players theirs, and its loss.
 
     Raises:
         ConfigError: Two players cannot train in float16.
     """
+    task, training = material.task, material.config.training
     if task.loss == ADVERSARIAL:
         if training.precision == "float16":
             raise ConfigError(
@@ -290,7 +299,7 @@ def _compile(model: Any, task: Task, training: TrainingOptions) -> None:
         optimizers = make_optimizer(training), make_optimizer(training)
         model.compile(optimizers[0], discriminator_optimizer=optimizers[1])
         return
-    loss = _loss(task, training).compile_arguments()
+    loss = _loss(material).compile_arguments()
     model.compile(
         optimizer=make_optimizer(training),
         loss=loss["loss"],
@@ -299,8 +308,11 @@ def _compile(model: Any, task: Task, training: TrainingOptions) -> None:
     )
 
 
-def _loss(task: Task, training: TrainingOptions) -> Loss:
-    return chosen_loss(task.name, task.loss, training.loss, training.label_smoothing)
+def _loss(material: Material) -> Loss:
+    """The task's own loss, or the one that it and the settings name."""
+    task, training = material.task, material.config.training
+    own = task.objective(training, material.prepared)
+    return own or chosen_loss(task.name, task.loss, training.loss, training.label_smoothing)
 
 
 def _build(name: str, arguments: dict[str, Any], config: RunConfig) -> Any:

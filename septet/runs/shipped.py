@@ -8,6 +8,7 @@ import numpy as np
 
 from septet import registry
 from septet.config import validate
+from septet.data.dataset import Split
 from septet.engine import devices
 from septet.engine.predict import Predictor
 from septet.errors import DataError, InputError
@@ -41,7 +42,9 @@ class Model:
             [variable.value for variable in network.trainable_variables],
             [variable.value for variable in network.non_trainable_variables],
         )
-        self._predictor = Predictor(network, platform=platform)
+        summarize = self.task.summarize(description.prepared)
+        self._predictor = Predictor(network, platform=platform, summarize=summarize)
+        self._summarizes = summarize is not None
 
     @property
     def prepared(self) -> dict[str, Any]:
@@ -106,6 +109,14 @@ class Model:
         dataset.account.require_trainable(settings.max_rejected)
         name = "test" if len(dataset.splits["test"]) else "train"
         split = dataset.splits[name]
-        outputs = self.outputs(self.task.queries(split, self.prepared))
+        outputs = self._scored(split)
         evaluation = self.task.evaluate(outputs, split, self.prepared)
         return {"split": name, "examples": len(split), **evaluation}
+
+    def _scored(self, split: Split) -> np.ndarray:
+        """Outputs for a split, or their summaries, as the task's scores need them."""
+        queries = self.task.queries(split, self.prepared)
+        if not self._summarizes:
+            return self.outputs(queries)
+        targets = self.task.arrays(split, self.prepared)[1]
+        return self._predictor.summaries(self._weights, queries, targets)

@@ -142,8 +142,7 @@ class ImageClassification(Task):
             changes.append(augmentation.cutout(min(options.cutout, side)))
         if not changes:
             return None
-        change = augmentation.compose(changes)
-        return lambda key, inputs: {**inputs, "pictures": change(key, inputs["pictures"])}
+        return augmentation.of_pictures(augmentation.compose(changes))
 
     def evaluate(self, outputs: np.ndarray, split: Split, prepared: Prepared) -> dict[str, Any]:
         """Accuracy and its kin; see `evaluate_classification`."""

@@ -214,8 +214,7 @@ class ImageGeneration(Task):
 
         if not options.flip:
             return None
-        change = augmentation.compose([augmentation.flip])
-        return lambda key, inputs: {**inputs, "pictures": change(key, inputs["pictures"])}
+        return augmentation.of_pictures(augmentation.flip)
 
     def evaluate(self, outputs: np.ndarray, split: Split, prepared: Prepared) -> dict[str, Any]:
         """As `evaluate_beside`, with half of the split in place of the training examples."""

@@ -40,10 +40,11 @@ def make_keras_loop(**around) -> KerasLoop:
     return KerasLoop(model, feed, state, **{**AROUND, "average_decay": 0.9, **around})
 
 
-def add_noise(key, inputs):
+def add_noise(key, inputs, targets):
     import jax
 
-    return {"inputs": inputs["inputs"] + jax.random.normal(key, inputs["inputs"].shape)}
+    noise = jax.random.normal(key, inputs["inputs"].shape)
+    return {"inputs": inputs["inputs"] + noise}, (targets + noise[:, 0].astype("int32")) % 2
 
 
 @pytest.mark.parametrize("augment", [None, add_noise], ids=["plain", "augmented"])

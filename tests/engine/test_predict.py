@@ -41,6 +41,22 @@ def test_all_sizes_need_few_compilations(network):
     assert predictor.num_traces == 5  # 1, 2, 4, 8, 16
 
 
+def test_summaries_are_made_of_outputs_and_targets_row_by_row(network):
+    model, weights = network
+    predictor = Predictor(
+        model,
+        platform="cpu",
+        batch_size=8,
+        summarize=lambda outputs, targets: outputs.argmax(axis=-1) == targets,
+    )
+    inputs = np.random.default_rng(0).normal(size=(19, 8, 8, 2)).astype(np.float32)
+    answers = np.asarray(model({"inputs": inputs})).argmax(axis=-1)
+    targets = np.where(np.arange(19) % 3, answers, answers + 1)
+    summaries = predictor.summaries(weights, {"inputs": inputs}, targets)
+    assert summaries.dtype == np.float32
+    np.testing.assert_array_equal(summaries, np.arange(19) % 3 > 0)
+
+
 def test_no_examples_give_no_outputs(network):
     model, weights = network
     predictor = Predictor(model, platform="cpu")

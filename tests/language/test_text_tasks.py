@@ -63,6 +63,7 @@ def test_every_network_learns_what_is_easy(tmp_path, architecture, tokenizer):
     chosen = settings(
         model={"architecture": architecture, "dropout": 0.1},
         data={"tokenizer": tokenizer, "vocabulary": 400},
+        training={"epochs": 20},
     )
     folder = write_folders(tmp_path / "set", reviews(160))
     run = septet.train("text-classification", folder, settings=chosen)
@@ -195,7 +196,9 @@ def test_lost_tokens_become_unknown_and_padding_stays(english):
     task, prepared = registry.task("sentiment-analysis"), english.load().prepared
     change = task.augment(prepared, TextModelOptions(token_dropout=0.5))
     tokens = np.tile(np.array([5, 6, 7, 8, 0, 0], np.int32), (200, 1))
-    changed = np.asarray(change(jax.random.key(0), {"tokens": tokens})["tokens"])
+    inputs, targets = change(jax.random.key(0), {"tokens": tokens}, np.arange(200))
+    assert targets.tolist() == list(range(200))
+    changed = np.asarray(inputs["tokens"])
     lost = changed != tokens
     assert 0.4 < lost[:, :4].mean() < 0.6
     assert not lost[:, 4:].any()

@@ -195,7 +195,9 @@ def test_augmentation_follows_the_options():
     for option in ({"flip": True}, {"shift": 2}, {"crop": 0.3}, {"rotation": 20.0}):
         change = TASK.augment(PREPARED, off.model_copy(update=option))
         assert change is not None
-        result = np.asarray(change(jax.random.key(0), batch)["pictures"])
+        inputs, targets = change(jax.random.key(0), batch, np.arange(8))
+        assert targets.tolist() == list(range(8))
+        result = np.asarray(inputs["pictures"])
         assert result.dtype == np.uint8
         assert (result != batch["pictures"]).any()
 
