@@ -21,6 +21,7 @@ ARCHITECTURES: Mapping[str, str] = {
     "cnn": "septet.models.convolutional:cnn",
     "discriminator": "septet.models.adversarial:discriminator",
     "generator": "septet.models.adversarial:generator",
+    "keras-application": "septet.models.keras_application:keras_application",
     "mlp": "septet.models.dense:mlp",
     "picture-classifier": "septet.models.picture_classifier:picture_classifier",
     "recurrent": "septet.models.recurrent:recurrent",

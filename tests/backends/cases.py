@@ -58,6 +58,18 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "picture-classifier",
         {**SCALED, "backbone": "small-cnn", "settings": {"width": 4, "stages": 2}},
     ),
+    "keras-application": (
+        "keras-application",
+        {
+            **SCALED,
+            "height": 32,
+            "width": 32,
+            "channels": 3,
+            "mean": [127.5] * 3,
+            "deviation": [127.5] * 3,
+            "application": "MobileNetV3Small",
+        },
+    ),
     "tabular": ("tabular", {**TABLE, "dropout": 0.0}),
     "tabular-members": (
         "tabular",
