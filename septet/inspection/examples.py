@@ -242,7 +242,18 @@ EXAMPLES: Mapping[str, Example] = {
     "generator": Example(
         {**GREY_28, "filters": 16}, _noise, lambda given: "mean_squared_error"
     ),
+    "keras-application": Example(
+        {
+            "height": 32, "width": 32, "channels": 3, "num_classes": 10,
+            "mean": [127.5] * 3, "deviation": [127.5] * 3, "application": "MobileNetV3Small",
+        },
+        _pictures,
+        lambda given: "softmax",
+    ),
     "mlp": Example({"num_features": 20, "num_outputs": 3}, _numbers, _by_outputs),
+    "picture-classifier": Example(
+        {**CLASSES_10, "backbone": "resnet-micro"}, _pictures, lambda given: "softmax"
+    ),
     "recurrent": Example(
         {"num_features": 4, "num_outputs": 3, "hidden": [64, 64], "has_lengths": True},
         _series,

@@ -40,12 +40,14 @@ class Material:
         config: Everything resolved.
         dataset: Splits, account and facts.
         prepared: What the task learned from the training split.
+        pretrained: SHA-256 of the weights that training starts from, if it does from any.
     """
 
     task: Task
     config: RunConfig
     dataset: Dataset
     prepared: dict[str, Any]
+    pretrained: str | None = None
 
 
 def resolve_source(task: str, source: str) -> Path:
@@ -94,13 +96,15 @@ def read(config: RunConfig) -> Material:
             f"rejected {len(dataset.account.rejections)}. See why with: "
             f"septet check {config.task} {config.source}"
         )
-    prepared = task.prepare(dataset, options)
+    model_options = validate(task.model_options, config.model, "model")
+    pretrained = task.pretrained(model_options)
+    prepared = task.adapt(task.prepare(dataset, options), model_options)
     # A loss that does not suit, or a network that cannot be built, is refused here, before a run
     # folder exists.
     if task.objective(config.training, prepared) is None:
         loss_name(task.name, task.loss, config.training.loss, config.training.label_smoothing)
-    task.architecture(prepared, validate(task.model_options, config.model, "model"))
-    return Material(task, _with_epochs(config, task, dataset), dataset, prepared)
+    task.architecture(prepared, model_options)
+    return Material(task, _with_epochs(config, task, dataset), dataset, prepared, pretrained)
 
 
 def _with_epochs(config: RunConfig, task: Task, dataset: Dataset) -> RunConfig:
@@ -223,6 +227,7 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
         "average_decay": training.average_decay,
         "augment": task.augment(material.prepared, options),
         "seed": config.seed,
+        "tuning": task.start(model, material.prepared, options, note),
     }
     prepare = _compiled_loop if backends.current() == "jax" else _keras_loop
     feed, loop_from, state = prepare(model, arrays, config, around, platform, note)
