@@ -22,6 +22,7 @@ ARCHITECTURES: Mapping[str, str] = {
     "discriminator": "septet.models.adversarial:discriminator",
     "generator": "septet.models.adversarial:generator",
     "mlp": "septet.models.dense:mlp",
+    "picture-classifier": "septet.models.picture_classifier:picture_classifier",
     "recurrent": "septet.models.recurrent:recurrent",
     "resnet": "septet.models.convolutional:resnet",
     "tabular": "septet.models.dense:tabular",

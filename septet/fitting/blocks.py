@@ -41,7 +41,7 @@ def shape_of(tree: Any) -> Any:
     import jax
 
     leaves, structure = jax.tree.flatten(tree)
-    return structure, tuple((tuple(np.shape(leaf)), str(leaf.dtype)) for leaf in leaves)
+    return structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
 
 
 def is_dense(batch: Any) -> bool:

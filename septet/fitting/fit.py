@@ -222,17 +222,12 @@ def measure(model: Any, source: Source, callbacks: Any, platform: str) -> dict[s
     source.one_by_one = bool(hooks.watchers)
     model.stop_evaluating = False
     callbacks.on_test_begin()
-    model.reset_metrics()
+    metrics = keras_inside.Metrics(model, "test")
+    metrics.reset()
     logs = Pass(model, "test", hooks, platform).run(source, 0, lambda *_: model.stop_evaluating)
-    results = keras_inside.plain(results_or(model, logs))
+    results = keras_inside.plain(metrics.results(logs))
     callbacks.on_test_end(results)
     return results
-
-
-def results_or(model: Any, logs: dict[str, Any]) -> dict[str, Any]:
-    """The model's metrics where a step's logs are those; a custom step's logs otherwise."""
-    results = model.get_metrics_result()
-    return results if logs.keys() == results.keys() else dict(logs)
 
 
 class Validation:
@@ -328,6 +323,7 @@ class Training:
         self.hooks = Hooks("train", callbacks, model.steps_per_execution)
         source.one_by_one = bool(self.hooks.watchers)
         self._pass = Pass(model, "train", self.hooks, platform)
+        self._metrics = keras_inside.Metrics(model, "train")
         self.keeper: Keeper | None = None
         self.seconds = 0.0
 
@@ -362,7 +358,7 @@ class Training:
         model, callbacks, keeper = self.model, self.callbacks, self.keeper
         epoch, done = position
         if done == 0:
-            model.reset_metrics()
+            self._metrics.reset()
         callbacks.on_epoch_begin(epoch)
         logs: dict[str, Any] = {}
         if keeper is not None:
@@ -377,7 +373,7 @@ class Training:
             return False
 
         logs = self._pass.run(self.source, epoch, is_over, done, logs)
-        logs = dict(results_or(model, logs))
+        logs = self._metrics.results(logs)
         if self.validation is not None and self.validation.is_due(epoch):
             logs.update(self.validation.run(model, callbacks, self.platform))
         callbacks.on_epoch_end(epoch, logs)

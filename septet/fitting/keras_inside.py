@@ -295,7 +295,7 @@ class Lent:
         """Begin with the model's variables as the truth."""
         self.model = model
         self.groups = self.GROUPS[kind]
-        model._jax_state_synced = True
+        _set(model, "_jax_state_synced", True)
 
     @property
     def is_given_back(self) -> bool:
@@ -305,22 +305,117 @@ class Lent:
     def take(self) -> TrainState:
         """The values of the variables; groups that the step does not take are empty."""
         state = _as_state(self.model, self.groups)
-        self.model._jax_state_synced = False
+        _set(self.model, "_jax_state_synced", False)
         return state
 
     def lend(self, state: TrainState) -> None:
         """Have callbacks find these values."""
-        self.model._jax_state = {
-            f"{group}_variables": getattr(state, group) for group in self.groups
-        }
-        self.model._jax_state_synced = False
+        lent = {f"{group}_variables": getattr(state, group) for group in self.groups}
+        _set(self.model, "_jax_state", lent)
+        _set(self.model, "_jax_state_synced", False)
 
     def give_back(self) -> None:
-        """Assign the values to the model's variables."""
-        self.model.jax_state_sync()
+        """Assign the values to the model's variables, as `jax_state_sync` does."""
+        lent = getattr(self.model, "_jax_state", None)
+        if not lent or self.is_given_back:
+            return
+        for group in self.groups:
+            for variable, value in zip(
+                _variables(self.model, group), lent[f"{group}_variables"], strict=True
+            ):
+                assign(variable, value)
+        _set(self.model, "_jax_state_synced", True)
 
     def end(self) -> None:
         """Give back, and forget what was lent."""
         self.give_back()
-        self.model._jax_state = None
-        self.model._jax_state_synced = True
+        _set(self.model, "_jax_state", None)
+        _set(self.model, "_jax_state_synced", True)
+
+
+def _set(model: Any, name: str, value: Any) -> None:
+    """Set an attribute that Keras need not look through for layers and variables."""
+    object.__setattr__(model, name, value)
+
+
+def _variables(model: Any, group: str) -> Any:
+    owner, prefix = (model.optimizer, "") if group == "optimizer" else (model, f"{group}_")
+    return getattr(owner, f"{prefix}variables")
+
+
+def assign(variable: Any, value: Any) -> None:
+    """`variable.assign(value)`, without the checks where they would find nothing."""
+    import jax
+
+    if (
+        isinstance(value, jax.Array)
+        and value.shape == variable.shape
+        and value.dtype == variable._dtype
+    ):
+        variable._direct_assign(value)
+    else:
+        variable.assign(value)
+
+
+class Metrics:
+    """A model's metrics over the passes of one kind: reset before each, read after it.
+
+    Where they are Keras' own, what a reset sets and what their results are is known without
+    asking each of them, which costs more than many steps of a small model.
+
+    Args:
+        model: A compiled `keras.Model`.
+        kind: "train" or "test".
+    """
+
+    def __init__(self, model: Any, kind: str):
+        """See the class."""
+        self.model = model
+        self.kind = kind
+        self._fresh: Any = None
+        self._names: list[str] | None = None
+
+    @functools.cached_property
+    def is_known(self) -> bool:
+        """Whether they are all Keras' own, and so is what is done with them."""
+        methods = (f"{self.kind}_step", "compute_metrics", "get_metrics_result", "reset_metrics")
+        if any(overrides(self.model, name) for name in methods):
+            return False
+        return all(type(each).__module__.startswith("keras.src.") for each in _each(self.model))
+
+    def reset(self) -> None:
+        """Begin anew."""
+        import jax
+
+        variables = self.model.metrics_variables
+        if self.is_known and self._fresh is not None:
+            # Made anew each time, since a program may take over the memory of what it is given.
+            for variable, value in zip(variables, self._fresh(), strict=True):
+                assign(variable, value)
+            return
+        self.model.reset_metrics()
+        values = [np.array(variable.value) for variable in variables]
+        self._fresh = jax.jit(lambda: [jax.numpy.asarray(value) for value in values])
+
+    def results(self, logs: dict[str, Any]) -> dict[str, Any]:
+        """The model's metrics where a step's logs are those; a custom step's logs otherwise.
+
+        Args:
+            logs: Of the last step; none if there was no step.
+        """
+        if self.is_known and self._names is not None and logs.keys() == set(self._names):
+            return {name: logs[name] for name in self._names}
+        results = self.model.get_metrics_result()
+        if logs.keys() != results.keys():
+            return dict(logs)
+        self._names = list(results)
+        return dict(results)
+
+
+def _each(model: Any) -> Iterator[Any]:
+    """All metrics of a built model, those inside of others as well."""
+    waiting = list(model.metrics)
+    while waiting:
+        metric = waiting.pop()
+        yield metric
+        waiting += getattr(metric, "metrics", None) or []

@@ -1,6 +1,8 @@
 """Arrays whose rows are used in an order drawn for each epoch: on the device whole, or streamed."""
 
+import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,47 @@ from septet.engine.order import epoch_order
 from septet.fitting import keras_inside
 from septet.fitting.blocks import Block
 from septet.fitting.talking import note
+
+
+@dataclass(frozen=True)
+class Run:
+    """Steps of one size, one after the other.
+
+    Args:
+        first: Place of the first in the epoch.
+        size: Examples of each.
+        rows: Their rows, int32 [steps * size].
+    """
+
+    first: int
+    size: int
+    rows: np.ndarray
+
+    @property
+    def steps(self) -> int:
+        """How many they are."""
+        return len(self.rows) // self.size
+
+    def pieces(self, steps: int) -> Iterator["Run"]:
+        """The same in pieces of at most so many steps."""
+        for begin in range(0, self.steps, steps):
+            rows = self.rows[begin * self.size : (begin + steps) * self.size]
+            yield Run(self.first + begin, self.size, rows)
+
+
+def _sizes(drawn: list[int], size: int | None) -> Iterator[tuple[int, int]]:
+    """(examples of a step, steps of that size in a row) of an epoch.
+
+    Args:
+        drawn: Examples of each batch that was drawn.
+        size: Examples of a step where all rows were drawn as one batch.
+    """
+    if size is not None:
+        steps, rest = divmod(sum(drawn), size)
+        yield from ((count, times) for count, times in ((size, steps), (rest, 1)) if count * times)
+        return
+    for count, group in itertools.groupby(drawn):
+        yield count, len(list(group))
 
 
 class OrderedSource:
@@ -96,24 +139,18 @@ class OrderedSource:
     def close(self) -> None:
         """Free what prepares blocks."""
 
-    def _runs(self, number: int) -> Iterator[tuple[int, list[np.ndarray]]]:
-        """Draw the order of an epoch: (first step, rows of each step) of steps of one size."""
+    def _runs(self, number: int) -> Iterator[Run]:
+        """Draw the order of an epoch, as runs of steps of one size."""
         batches = [np.asarray(batch[0], np.int32) for _, _, batch in self._indices]
-        if self._size is not None:
-            (rows,) = batches
-            batches = np.split(rows, range(self._size, len(rows), self._size))
-        if self._seed is not None and batches:
-            order = epoch_order(self.num_examples, self._seed, number)
-            ends = np.cumsum([len(batch) for batch in batches])
-            batches = np.split(order[: ends[-1]], ends[:-1])
-        first = 0
-        while first < len(batches):
-            size = len(batches[first])
-            last = first
-            while last < len(batches) and len(batches[last]) == size:
-                last += 1
-            yield first, batches[first:last]
-            first = last
+        if not batches:
+            return
+        rows = np.concatenate(batches)
+        if self._seed is not None:
+            rows = epoch_order(self.num_examples, self._seed, number)[: len(rows)]
+        first = begin = 0
+        for size, steps in _sizes([len(batch) for batch in batches], self._size):
+            yield Run(first, size, rows[begin : begin + size * steps])
+            first, begin = first + steps, begin + size * steps
 
 
 class ArraySource(OrderedSource):
@@ -136,17 +173,11 @@ class ArraySource(OrderedSource):
             # spite of device_put(may_alias=False).
             self._arrays = jax.device_put(jax.tree.map(_own, self._whole))
             self._whole = self._arrays
-        for first, batches in self._runs(number):
-            yield self._block(batches, first)
-
-    def _block(self, batches: list[np.ndarray], first: int) -> Block:
-        import jax
-
-        rows = np.concatenate(batches)
-        # One length for whole batches, the last one and any number of steps.
-        order = np.zeros(self.num_examples, np.int32)
-        order[: len(rows)] = rows
-        return Block(self._arrays, jax.device_put(order), len(batches[0]), len(batches), first)
+        for run in self._runs(number):
+            # One length for whole batches, the last one and any number of steps.
+            order = np.zeros(self.num_examples, np.int32)
+            order[: len(run.rows)] = run.rows
+            yield Block(self._arrays, order, run.size, run.steps, run.first)
 
 
 class StreamedSource(OrderedSource):
@@ -199,21 +230,17 @@ class StreamedSource(OrderedSource):
         """See `OrderedSource`."""
         import jax
 
-        planned = [
-            (first + begin, batches[begin : begin + self.block_steps])
-            for first, batches in self._runs(number)
-            for begin in range(0, len(batches), self.block_steps)
-            if first + begin + len(batches[begin : begin + self.block_steps]) > done
-        ]
+        pieces = [piece for run in self._runs(number) for piece in run.pieces(self.block_steps)]
+        planned = [piece for piece in pieces if piece.first + piece.steps > done]
         blocks = Blocks(self.stream)
-        blocks.plan(np.concatenate(batches) for _, batches in planned)
+        blocks.plan(piece.rows for piece in planned)
         straight = jax.device_put(np.arange(self.stream.layout.rows, dtype=np.int32))
         try:
-            for first, batches in planned:
+            for piece in planned:
                 leaves = blocks.next()
                 assert leaves is not None  # as many as were planned
                 arrays = jax.tree.unflatten(self._structure, leaves)
-                yield Block(arrays, straight, len(batches[0]), len(batches), first)
+                yield Block(arrays, straight, piece.size, piece.steps, piece.first)
         finally:
             blocks.plan(iter(()))
 

@@ -243,6 +243,9 @@ EXAMPLES: Mapping[str, Example] = {
         {**GREY_28, "filters": 16}, _noise, lambda given: "mean_squared_error"
     ),
     "mlp": Example({"num_features": 20, "num_outputs": 3}, _numbers, _by_outputs),
+    "picture-classifier": Example(
+        {**CLASSES_10, "backbone": "resnet-micro"}, _pictures, lambda given: "softmax"
+    ),
     "recurrent": Example(
         {"num_features": 4, "num_outputs": 3, "hidden": [64, 64], "has_lengths": True},
         _series,

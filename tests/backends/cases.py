@@ -26,6 +26,38 @@ TABLE: dict[str, Any] = {"num_numbers": 4, "cardinalities": [3, 5], "num_outputs
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "cnn": ("cnn", {**SCALED, "filters": [4, 6], "convolutions": [1, 2], "dropout": 0.0}),
     "resnet": ("resnet", {**SCALED, "filters": [4, 6], "blocks": 1}),
+    "residual": (
+        "picture-classifier",
+        {**SCALED, "backbone": "resnet18", "settings": {"blocks": [1, 1], "width": 4}},
+    ),
+    "bottleneck": (
+        "picture-classifier",
+        {
+            **SCALED,
+            "backbone": "resnet50",
+            "settings": {"blocks": [1, 1], "width": 4, "stem": "small"},
+        },
+    ),
+    "convnext": (
+        "picture-classifier",
+        {
+            **SCALED,
+            "backbone": "convnext-micro",
+            "settings": {"depths": [1, 1], "width": 4, "patch": 2},
+        },
+    ),
+    "vision-transformer": (
+        "picture-classifier",
+        {
+            **SCALED,
+            "backbone": "vit-micro",
+            "settings": {"dim": 8, "depth": 2, "num_heads": 2, "patch": 4},
+        },
+    ),
+    "small-cnn": (
+        "picture-classifier",
+        {**SCALED, "backbone": "small-cnn", "settings": {"width": 4, "stages": 2}},
+    ),
     "tabular": ("tabular", {**TABLE, "dropout": 0.0}),
     "tabular-members": (
         "tabular",
@@ -123,6 +155,7 @@ def inputs(name: str) -> Any:
         return {"tokens": drawn["texts"]}
     wanted = {
         "cnn": ["pictures"],
+        "picture-classifier": ["pictures"],
         "resnet": ["pictures"],
         "tabular": ["numbers", "categories"],
         "mlp": ["features"],

@@ -89,6 +89,7 @@ class NativeStep:
         prelude = resources.files("septet.engine.native").joinpath("prelude.h").read_text()
         self.text = "\n".join([prelude, text, loop])
         self._library: ctypes.CDLL | None = None
+        self._layout = Layout(jax.tree.leaves(arguments[1]))
         self._num_pointers = len(inputs) + len(outputs)
         self._first_log = len(inputs) + self._num_state
         self._arena = _aligned(size + SLACK, np.uint8)
@@ -108,21 +109,16 @@ class NativeStep:
         """`count` steps from step `start`: (state, logs of the last, first bad step or -1)."""
         import jax
 
-        pointers = (ctypes.c_void_p * self._num_pointers)()
         index = np.zeros(1, np.int32)
-        pointers[0] = index.ctypes.data
-        own = []
-        for place, leaf in enumerate(jax.tree.leaves(state), 1):
-            array = _copied(np.asarray(leaf))
-            own.append(array)
-            pointers[place] = array.ctypes.data
+        own, addresses = self._layout.copies(jax.tree.leaves(state))
         given = [np.ascontiguousarray(leaf) for leaf in jax.tree.leaves((block, order, control))]
-        for place, array in enumerate(given, 1 + self._num_state):
-            pointers[place] = array.ctypes.data
         logs = [np.zeros(shape, dtype) for shape, dtype in self._logs]
         finite = np.zeros(1, np.uint8)
+        pointers = (ctypes.c_void_p * self._num_pointers)(
+            _address(index), *addresses, *map(_address, given)
+        )
         for place, array in enumerate([*logs, finite], self._first_log):
-            pointers[place] = array.ctypes.data
+            pointers[place] = _address(array)
         assert self._library is not None, "compile comes first"
         bad = ctypes.c_int32()
         self._library.run(
@@ -187,12 +183,36 @@ def _aligned(size: int, dtype: Any) -> np.ndarray:
     return raw[offset : offset + size].view(dtype)
 
 
-def _copied(array: np.ndarray) -> np.ndarray:
-    """A copy with room after it, since products load whole vectors at its end."""
-    mine = _aligned(array.nbytes + SLACK, np.uint8)[: array.nbytes].view(array.dtype)
-    mine = mine.reshape(array.shape)
-    np.copyto(mine, array)
-    return mine
+def _address(array: np.ndarray) -> int:
+    """Where its memory begins."""
+    return array.__array_interface__["data"][0]
+
+
+class Layout:
+    """Where arrays of known shapes lie in one piece of memory.
+
+    Each has room after it, since products load whole vectors at its end.
+    """
+
+    def __init__(self, leaves: list[Any]):
+        """The shapes of `leaves` in their order."""
+        self._places: list[tuple[int, Any, Any]] = []
+        offset = 0
+        for leaf in leaves:
+            self._places.append((offset, leaf.shape, np.dtype(leaf.dtype)))
+            offset += -(-(_num_bytes(leaf) + SLACK) // ALIGNMENT) * ALIGNMENT
+        self._size = offset
+
+    def copies(self, values: list[Any]) -> tuple[list[np.ndarray], list[int]]:
+        """Copies of `values` in new memory, and their addresses."""
+        memory = _aligned(self._size, np.uint8)
+        base = _address(memory)
+        arrays = []
+        for (offset, shape, dtype), value in zip(self._places, values, strict=True):
+            array = np.ndarray(shape, dtype, memory.data, offset)
+            array[...] = value
+            arrays.append(array)
+        return arrays, [base + offset for offset, _, _ in self._places]
 
 
 def _kind(leaf: Any) -> tuple[tuple[int, ...], str]:
