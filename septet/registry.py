@@ -44,6 +44,7 @@ SAMPLES: Mapping[str, str] = {
     "nyc-weather": "septet.data.samples:NYC_WEATHER",
     "movie-sample": "septet.data.samples:MOVIE_SAMPLE",
     "movie-sentences": "septet.data.samples:MOVIE_SENTENCES",
+    "scenes": "septet.data.samples:SCENES",
 }
 
 
