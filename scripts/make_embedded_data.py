@@ -71,7 +71,7 @@ def sklearn_data() -> Path:
 def make_movies(folder: Path, archive: Path) -> None:
     """The sentences with the smallest hashes: 1,000 of each class to train on, 200 to test."""
     remote = samples.MOVIE_SENTENCES.remote
-    assert remote is not None
+    assert isinstance(remote, samples.Remote)
     (file,) = remote.files
     rows = movies.read_ratings(fetching.unpack(archive.read_bytes(), file))
     rows.sort(key=lambda row: hashlib.sha256(row[0].encode()).digest())
@@ -130,7 +130,7 @@ def choose(labels: np.ndarray, pictures: np.ndarray, per_class: int, seen: set) 
 
 def make_fashion_sample(folder: Path, package: Path) -> None:
     remote = samples.FASHION_MNIST.remote
-    assert remote is not None
+    assert isinstance(remote, samples.Remote)
     contents = {}
     for file in remote.files:
         packed = (package / remote.debian_folder / file.name).read_bytes()
@@ -157,7 +157,7 @@ def make_nyc_temperature(folder: Path, package: Path) -> None:
     Hours that the station missed are missing here, too.
     """
     remote = samples.NYC_WEATHER.remote
-    assert remote is not None
+    assert isinstance(remote, samples.Remote)
     content = gzip.decompress(package.read_bytes())
     if hashlib.sha256(content).hexdigest() != remote.files[0].sha256:
         raise SystemExit(f"{package} is not the file that was published.")

@@ -24,6 +24,7 @@ ARCHITECTURES: Mapping[str, str] = {
     "keras-application": "septet.models.keras_application:keras_application",
     "mlp": "septet.models.dense:mlp",
     "picture-classifier": "septet.models.picture_classifier:picture_classifier",
+    "pixel-head": "septet.models.segmentation:over_backbone",
     "recurrent": "septet.models.recurrent:recurrent",
     "resnet": "septet.models.convolutional:resnet",
     "tabular": "septet.models.dense:tabular",
@@ -34,6 +35,7 @@ ARCHITECTURES: Mapping[str, str] = {
     "transformer": "septet.models.transformer:encoder_decoder",
     "transformer-decoder": "septet.models.transformer:decoder",
     "transformer-encoder": "septet.models.transformer:encoder",
+    "unet": "septet.models.segmentation:unet",
 }
 
 SAMPLES: Mapping[str, str] = {
@@ -45,6 +47,7 @@ SAMPLES: Mapping[str, str] = {
     "nyc-weather": "septet.data.samples:NYC_WEATHER",
     "movie-sample": "septet.data.samples:MOVIE_SAMPLE",
     "movie-sentences": "septet.data.samples:MOVIE_SENTENCES",
+    "scenes": "septet.data.samples:SCENES",
 }
 
 

@@ -7,6 +7,7 @@ is instant.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from septet.data.resources import cache_root
 from septet.errors import DataError
@@ -61,6 +62,42 @@ class Remote:
 
 
 @dataclass(frozen=True)
+class Package:
+    """A package of another project, of which some files are used.
+
+    Args:
+        kind: "debian" or "python".
+        name: As its index has it.
+        version: Which one.
+        address: Where its archive can be had without an index; https; "" for nowhere.
+        patterns: Which of its files are used; "*" matches "/", too.
+        sha256: `packages.digest_of` of those files.
+    """
+
+    kind: Literal["debian", "python"]
+    name: str
+    version: str
+    address: str
+    patterns: tuple[str, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A set that is made from other projects' files when it is fetched: a folder of files.
+
+    Args:
+        packages: What it is made from.
+        compose: "module:function" that makes the folder from the files' contents by path.
+        licence_file: As of `Remote`.
+    """
+
+    packages: tuple[Package, ...]
+    compose: str
+    licence_file: str
+
+
+@dataclass(frozen=True)
 class Sample:
     """A data set that can be trained on by name.
 
@@ -71,9 +108,11 @@ class Sample:
         licence: Short name of the licence.
         origin: Who made it, and where it is described.
         size: Bytes on disk (of a set that is fetched: about).
-        file: Name of its one file.
+        file: Name of its one file, or of the folder of a set that is made.
         remote: Where it comes from; None when it lies inside the package.
         also: Other tasks that it serves.
+        made: "module:function" that makes the folder, on first use and without a network, from
+            what lies inside the package; "" for none.
     """
 
     name: str
@@ -83,8 +122,9 @@ class Sample:
     origin: str
     size: int
     file: str
-    remote: Remote | None = None
+    remote: Remote | Composed | None = None
     also: tuple[str, ...] = ()
+    made: str = ""
 
     @property
     def embedded(self) -> bool:
@@ -98,7 +138,8 @@ class Sample:
 
     def folder(self) -> Path:
         """The folder that holds the file; it need not exist yet."""
-        return EMBEDDED if self.remote is None else data_cache() / self.name
+        inside = self.remote is None and not self.made
+        return EMBEDDED if inside else data_cache() / self.name
 
     def path(self) -> Path:
         """The data on disk, as the task's `read` takes it.
@@ -107,8 +148,12 @@ class Sample:
             DataError: The set has not been fetched yet, or the package is incomplete.
         """
         path = self.folder() / self.file
-        if path.is_file():
+        if path.exists():
             return path
+        if self.made:
+            from septet.data.made import make
+
+            return make(self)
         if self.fetchable:
             raise DataError(
                 f"The data set '{self.name}' is not on this machine yet. "
@@ -291,5 +336,75 @@ MOVIE_SENTENCES = Sample(
         licence_file="movie-sentences-licence.txt",
         python_package="vadersentiment==2.5",
         python_sha256="b960c954831f5ca58afee61780cc04ed48e551b91e783bfcbfb2c18bb8081a84",
+    ),
+)
+
+SCENES = Sample(
+    name="scenes",
+    task=None,
+    summary="4,000 + 500 scenes of 160x160 pixels, made of cut-outs on photographs: boxes and "
+    "masks of 8 classes",
+    licence="GPL-2.0 (cut-outs), GPL-2.0-or-later and BSD-3-Clause (photographs)",
+    origin="made here of Tux Paint's stamps (Kendrick and others, 2022), MATE's backgrounds and "
+    "scikit-image's pictures",
+    size=54_000_000,
+    file="scenes",
+    remote=Composed(
+        packages=(
+            Package(
+                "debian",
+                "tuxpaint-stamps-default",
+                "2022.06.04-1",
+                "https://deb.debian.org/debian/pool/main/t/tuxpaint-stamps/"
+                "tuxpaint-stamps-default_2022.06.04-1_all.deb",
+                tuple(
+                    f"usr/share/tuxpaint/stamps/{folder}/*.png"
+                    for folder in (
+                        "animals/birds",
+                        "animals/mammals",
+                        "food",
+                        "plants/flowers",
+                        "symbols/money",
+                        "town/houses",
+                        "town/roadsigns",
+                        "vehicles",
+                    )
+                ),
+                "0904f24ca4baaa3d44fcb25bfc2ce18c139d2723c19c0b5d9e00be1e4a2ad889",
+            ),
+            Package(
+                "debian",
+                "mate-backgrounds",
+                "1.26.0-1",
+                "https://deb.debian.org/debian/pool/main/m/mate-backgrounds/"
+                "mate-backgrounds_1.26.0-1_all.deb",
+                ("*/nature/*.jpg", "*/abstract/Elephants.jpg"),
+                "b6af610c779ebac1c38fcc9ecd1f9d8d464036938c332b43b08786249b7969b1",
+            ),
+            Package(
+                "python",
+                "scikit-image",
+                "0.26.0",
+                "",
+                tuple(
+                    f"skimage/data/{name}"
+                    for name in (
+                        "astronaut.png",
+                        "brick.png",
+                        "camera.png",
+                        "coffee.png",
+                        "grass.png",
+                        "gravel.png",
+                        "hubble_deep_field.jpg",
+                        "ihc.png",
+                        "moon.png",
+                        "page.png",
+                    )
+                ),
+                "773e708d0874cfe5f938db2f764fd6957a726d6d895c80ebe10c9cb9fce57573",
+            ),
+        ),
+        compose="septet.data.scenes:compose",
+        licence_file="scenes-licence.txt",
     ),
 )

@@ -122,6 +122,12 @@ def _pictures(draw: np.random.Generator, size: int, given: Arguments) -> tuple[A
     return {"pictures": pictures}, draw.integers(0, given["num_classes"], size).astype(np.int32)
 
 
+def _pixels(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
+    inputs, _ = _pictures(draw, size, given)
+    shape = (size, given["height"], given["width"])
+    return inputs, draw.integers(0, given["num_classes"], shape).astype(np.int32)
+
+
 def _real_pictures(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
     shape = (size, given["height"], given["width"], given["channels"])
     return draw.uniform(-1.0, 1.0, shape).astype(np.float32), None
@@ -229,6 +235,8 @@ def _by_outputs(given: Arguments) -> str:
 GREY_28 = {"height": 28, "width": 28, "channels": 1}
 CLASSES_10 = {**GREY_28, "num_classes": 10, "mean": [128.0], "deviation": [64.0]}
 
+PIXELS = {**CLASSES_10, "height": 64, "width": 64, "num_classes": 5}
+
 WORDS = {"vocabulary_size": 1000, "num_outputs": 2}
 
 EXAMPLES: Mapping[str, Example] = {
@@ -254,6 +262,7 @@ EXAMPLES: Mapping[str, Example] = {
     "picture-classifier": Example(
         {**CLASSES_10, "backbone": "resnet-micro"}, _pictures, lambda given: "softmax"
     ),
+    "pixel-head": Example({**PIXELS, "backbone": "resnet-micro"}, _pixels, lambda given: "tokens"),
     "recurrent": Example(
         {"num_features": 4, "num_outputs": 3, "hidden": [64, 64], "has_lengths": True},
         _series,
@@ -295,5 +304,8 @@ EXAMPLES: Mapping[str, Example] = {
         },
         _encoded,
         _by_outputs,
+    ),
+    "unet": Example(
+        {**PIXELS, "filters": [16, 32, 64], "blocks": [1, 1, 1]}, _pixels, lambda given: "tokens"
     ),
 }  # fmt: skip

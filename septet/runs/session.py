@@ -218,7 +218,9 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
     training = config.training
     inputs, targets = task.arrays(material.dataset.splits["train"], material.prepared)
     arrays: tuple[Any, ...] = (inputs, targets)
-    if training.class_weights == "balanced":
+    # A loss of the task's own weighs its classes itself.
+    own = task.objective(training, material.prepared)
+    if training.class_weights == "balanced" and own is None:
         arrays = (*arrays, balanced_weights(targets, config))
     around = {
         "learning_rate": training.learning_rate,
@@ -232,7 +234,12 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
     prepare = _compiled_loop if backends.current() == "jax" else _keras_loop
     feed, loop_from, state = prepare(model, arrays, config, around, platform, note)
     summarize = task.summarize(material.prepared)
-    predictor = Predictor(task.shipped_network(model), platform=platform, summarize=summarize)
+    predictor = Predictor(
+        task.shipped_network(model),
+        platform=platform,
+        batch_size=task.scored_at_once,
+        summarize=summarize,
+    )
     return Session(
         material, platform, (name, arguments), model, feed, loop_from, state, predictor,
         summarize is not None,

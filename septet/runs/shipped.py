@@ -43,7 +43,12 @@ class Model:
             [variable.value for variable in network.non_trainable_variables],
         )
         summarize = self.task.summarize(description.prepared)
-        self._predictor = Predictor(network, platform=platform, summarize=summarize)
+        self._predictor = Predictor(
+            network,
+            platform=platform,
+            batch_size=self.task.scored_at_once,
+            summarize=summarize,
+        )
         self._summarizes = summarize is not None
 
     @property
@@ -69,8 +74,7 @@ class Model:
         """One typed answer for each of `inputs` (a table file counts once a row)."""
         if not inputs:
             raise DataError("No inputs were given. Give at least one.")
-        outputs = self.outputs(self.task.encode(inputs, self.prepared))
-        return self.task.answer(outputs, self.prepared)
+        return self.task.respond(self.outputs, inputs, self.prepared)
 
     def explain(self, inputs: Any) -> list[Explanation]:
         """For each of `inputs`, what each of its parts added to the answer.
