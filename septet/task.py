@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from septet.config import DataOptions, ModelOptions, TrainingOptions
+from septet.config import DataOptions, ModelOptions, Options, TrainingOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,6 +99,14 @@ class Task(ABC):
     @abstractmethod
     def arrays(self, split: "Split", prepared: Prepared) -> tuple[Arrays, "np.ndarray"]:
         """Inputs (by the network's input names) and targets of a split, ready to train on."""
+
+    def epoch_examples(self, dataset: "Dataset", prepared: Prepared) -> int:
+        """Examples that an epoch goes through: by default those of the training split."""
+        return len(dataset.splits["train"])
+
+    def scored_at_once(self, prepared: Prepared) -> int:
+        """Most examples in one forward pass without training."""
+        return 256
 
     @abstractmethod
     def encode(self, inputs: Any, prepared: Prepared) -> Arrays:
@@ -194,6 +202,49 @@ class Task(ABC):
     def explainable(self, split: "Split", row: int) -> Any:
         """The example at `row` as one of the inputs that `explain` takes."""
         raise NotImplementedError
+
+    decoding_options: ClassVar[type[Options] | None] = None
+    """Settings of a prediction, where an answer is made step by step (`decode`)."""
+
+    def decode(
+        self,
+        network: Any,
+        weights: Any,
+        inputs: Any,
+        prepared: Prepared,
+        options: Any,
+        hear: Callable[[int, str], None] | None = None,
+    ) -> list[Any]:
+        """Typed answers for inputs that the network answers step by step.
+
+        Args:
+            network: The shipped network.
+            weights: Its (trainable, non-trainable) values.
+            inputs: As for `encode`.
+            prepared: What was learned from the training split.
+            options: Of `decoding_options`.
+            hear: Told (number of the input, text) of every piece as it comes.
+        """
+        raise NotImplementedError
+
+    def examine(
+        self,
+        network: Any,
+        weights: Any,
+        split: "Split",
+        evaluation: Mapping[str, Any],
+        prepared: Prepared,
+    ) -> dict[str, Any]:
+        """More of an evaluation, where that needs answers made step by step; plain JSON values.
+
+        Args:
+            network: The shipped network.
+            weights: Its (trainable, non-trainable) values.
+            split: What is scored.
+            evaluation: What `evaluate` returned; entries of the same name are replaced.
+            prepared: What was learned from the training split.
+        """
+        return {}
 
     @abstractmethod
     def draw(

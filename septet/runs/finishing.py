@@ -46,6 +46,9 @@ def _evaluate(session: Session, weights: Weights) -> tuple[dict[str, Any], Any, 
     task, prepared = session.material.task, session.material.prepared
     splits = session.split(name), session.split("train")
     evaluation = task.evaluate_beside(outputs, *splits, prepared)
+    network = task.shipped_network(session.model)
+    more = task.examine(network, session.shipped(weights), splits[0], evaluation, prepared)
+    evaluation = {**evaluation, **more}
     if task.explains:
         evaluation = {**evaluation, "explanations": _explain(session, weights, name, evaluation)}
     return {"split": name, "examples": sizes[name], **evaluation}, outputs, name

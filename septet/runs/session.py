@@ -100,15 +100,17 @@ def read(config: RunConfig) -> Material:
     if task.objective(config.training, prepared) is None:
         loss_name(task.name, task.loss, config.training.loss, config.training.label_smoothing)
     task.architecture(prepared, validate(task.model_options, config.model, "model"))
-    return Material(task, _with_epochs(config, task, dataset), dataset, prepared)
+    return Material(task, _with_epochs(config, task, dataset, prepared), dataset, prepared)
 
 
-def _with_epochs(config: RunConfig, task: Task, dataset: Dataset) -> RunConfig:
+def _with_epochs(
+    config: RunConfig, task: Task, dataset: Dataset, prepared: dict[str, Any]
+) -> RunConfig:
     """`config` with the epochs that suit the data in place of "auto"; none beside minutes."""
     training = config.training
     if training.epochs != "auto":
         return config
-    steps = math.ceil(len(dataset.splits["train"]) / training.batch_size)
+    steps = math.ceil(task.epoch_examples(dataset, prepared) / training.batch_size)
     wanted = max(task.least_epochs, math.ceil(task.least_steps / steps))
     epochs = None if training.minutes is not None else min(wanted, task.most_epochs)
     training = training.model_copy(update={"epochs": epochs})
@@ -227,7 +229,12 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
     prepare = _compiled_loop if backends.current() == "jax" else _keras_loop
     feed, loop_from, state = prepare(model, arrays, config, around, platform, note)
     summarize = task.summarize(material.prepared)
-    predictor = Predictor(task.shipped_network(model), platform=platform, summarize=summarize)
+    predictor = Predictor(
+        task.shipped_network(model),
+        platform=platform,
+        batch_size=task.scored_at_once(material.prepared),
+        summarize=summarize,
+    )
     return Session(
         material, platform, (name, arguments), model, feed, loop_from, state, predictor,
         summarize is not None,
