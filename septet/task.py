@@ -104,6 +104,10 @@ class Task(ABC):
         """Examples that an epoch goes through: by default those of the training split."""
         return len(dataset.splits["train"])
 
+    def scoring_time_s(self, dataset: "Dataset") -> float:
+        """About how long the scores of a data set take: by default `scoring_s`."""
+        return self.scoring_s
+
     def scored_at_once(self, prepared: Prepared) -> int:
         """Most examples in one forward pass without training."""
         return 256

@@ -66,6 +66,8 @@ def test_all_that_was_recorded_is_compared():
 
 NOT_COMPARED = {"text-bag", "text-cnn", "text-encoder", "text-recurrent"}
 """Of layers that are compared, but for bags of hashed words; whole they are not yet."""
+NOT_COMPARED |= {"translation-gru", "translation-transformer"}
+"""Several sequences in a row are a mask that PyTorch's own have not; their blocks are compared."""
 
 
 def test_every_architecture_has_a_counterpart():
