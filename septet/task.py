@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from septet.config import DataOptions, ModelOptions, TrainingOptions
+from septet.config import DataOptions, ModelOptions, Options, TrainingOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +26,31 @@ Augment = Callable[[Any, dict[str, Any], Any], tuple[dict[str, Any], Any]]
 """A pure JAX function from a key, traced inputs and targets to inputs and targets."""
 Summarize = Callable[[Any, Any], Any]
 """A pure JAX function from outputs [n, ...] and targets to float32 [n, ...]."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """One long sequence, out of which training cuts windows.
+
+    Args:
+        tokens: Whole numbers [n], of any type.
+        length: Of a window; there are more tokens than that.
+        parts: Epochs that one pass over the sequence takes.
+    """
+
+    tokens: "np.ndarray"
+    length: int
+    parts: int = 1
+
+    @property
+    def in_a_pass(self) -> int:
+        """Windows side by side, each with a token after it."""
+        return (len(self.tokens) - 1) // self.length
+
+    @property
+    def count(self) -> int:
+        """Windows of an epoch; a pass leaves out fewer than it has parts."""
+        return self.in_a_pass // self.parts
 
 
 @dataclass(frozen=True)
@@ -99,6 +124,36 @@ class Task(ABC):
     @abstractmethod
     def arrays(self, split: "Split", prepared: Prepared) -> tuple[Arrays, "np.ndarray"]:
         """Inputs (by the network's input names) and targets of a split, ready to train on."""
+
+    def windows(self, split: "Split", prepared: Prepared) -> Windows | None:
+        """A split as one sequence to cut windows out of, or None to train on `arrays`.
+
+        The network's input is "tokens", int32 [batch, length], and its targets are the tokens
+        after each. Where Keras trains without JAX, it trains on `arrays` all the same.
+        """
+        return None
+
+    def epoch_examples(self, dataset: "Dataset", prepared: Prepared) -> int:
+        """Examples that an epoch goes through: by default those of the training split."""
+        return len(dataset.splits["train"])
+
+    def scored_at_once(self, prepared: Prepared) -> int:
+        """Most examples in one forward pass without training."""
+        return 256
+
+    def initial_weights(
+        self, prepared: Prepared, data: Mapping[str, Any]
+    ) -> "dict[str, np.ndarray] | None":
+        """Weights by name that training begins with in place of random ones; None for those.
+
+        Args:
+            prepared: What was learned from the training split.
+            data: The run's settings of the data.
+
+        Raises:
+            DataError: They cannot be read, or are not the network's.
+        """
+        return None
 
     @abstractmethod
     def encode(self, inputs: Any, prepared: Prepared) -> Arrays:
@@ -194,6 +249,40 @@ class Task(ABC):
     def explainable(self, split: "Split", row: int) -> Any:
         """The example at `row` as one of the inputs that `explain` takes."""
         raise NotImplementedError
+
+    decoding_options: ClassVar[type[Options] | None] = None
+    """Settings of a prediction, where an answer is made step by step (`decode`)."""
+
+    def decode(
+        self,
+        network: Any,
+        weights: Any,
+        inputs: Any,
+        prepared: Prepared,
+        options: Any,
+        hear: Callable[[int, str], None] | None = None,
+    ) -> list[Any]:
+        """Typed answers for inputs that the network answers step by step.
+
+        Args:
+            network: The shipped network.
+            weights: Its (trainable, non-trainable) values.
+            inputs: As for `encode`.
+            prepared: What was learned from the training split.
+            options: Of `decoding_options`.
+            hear: Told (number of the input, text) of every piece as it comes.
+        """
+        raise NotImplementedError
+
+    def specimens(
+        self, network: Any, weights: Any, split: "Split", prepared: Prepared
+    ) -> list[dict[str, str]]:
+        """{"title", "prompt", "text"} of what a network writes, for the report."""
+        return []
+
+    def glimpse(self, network: Any, weights: Any, prepared: Prepared) -> str | None:
+        """A text that the network makes, looked at every minute of training, or None."""
+        return None
 
     @abstractmethod
     def draw(

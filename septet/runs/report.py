@@ -19,8 +19,10 @@ MOST_FINDINGS = 100
 MOST_CLASSES = 200
 MOST_ROWS = 200
 MOST_CONFUSIONS = 10
+MOST_GLIMPSES = 60
 TITLES = {
     "accuracy": "accuracy",
+    "bits_per_character": "bits per character",
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
     "loss": "loss (nats)",
@@ -63,6 +65,7 @@ def write_report(
         _headline(name, config, evaluation, facts or {}),
         _section("Training", _pictures(folder, figures, TRAINING_FIGURES), _log(log_rows)),
         _section("How good it is", _scores(folder, evaluation, figures)),
+        _section("What it wrote", _written(evaluation)),
         _section("Worst mistakes", _mistakes(folder, evaluation, figures)),
         _section("Which words decided", _explanations(evaluation)),
         _section("The data", _account(account)),
@@ -273,6 +276,23 @@ def shade_of(share: float) -> str:
     """The style of a part that added `share` of what the strongest part did, -1 to 1."""
     level = min(4, round(abs(share) * 4 + 0.2))
     return "" if level == 0 else f"{'for' if share > 0 else 'against'}{level}"
+
+
+def _written(evaluation: Mapping[str, Any]) -> Html:
+    """Texts that the network made: at the end of training, and on the way there."""
+    parts = []
+    for entry in evaluation.get("samples") or []:
+        parts.append(element("p", element("b", entry.get("title")), css="faint"))
+        prompt = element("span", entry.get("prompt"), css="for2")
+        parts.append(element("pre", prompt, entry.get("text")))
+    glimpses = evaluation.get("glimpses") or []
+    lines = [
+        join([element("h3", entry.get("at")), element("pre", entry.get("text"))])
+        for entry in glimpses[-MOST_GLIMPSES:]
+    ]
+    if lines:
+        parts.append(page.details(f"On the way there ({len(lines)})", *lines))
+    return join(parts)
 
 
 def _is_number(value: Any) -> bool:
