@@ -29,6 +29,31 @@ Summarize = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True)
+class Windows:
+    """One long sequence, out of which training cuts windows.
+
+    Args:
+        tokens: Whole numbers [n], of any type.
+        length: Of a window; there are more tokens than that.
+        parts: Epochs that one pass over the sequence takes.
+    """
+
+    tokens: "np.ndarray"
+    length: int
+    parts: int = 1
+
+    @property
+    def in_a_pass(self) -> int:
+        """Windows side by side, each with a token after it."""
+        return (len(self.tokens) - 1) // self.length
+
+    @property
+    def count(self) -> int:
+        """Windows of an epoch; a pass leaves out fewer than it has parts."""
+        return self.in_a_pass // self.parts
+
+
+@dataclass(frozen=True)
 class Explanation:
     """What each part of a text added to an answer.
 
@@ -100,6 +125,14 @@ class Task(ABC):
     def arrays(self, split: "Split", prepared: Prepared) -> tuple[Arrays, "np.ndarray"]:
         """Inputs (by the network's input names) and targets of a split, ready to train on."""
 
+    def windows(self, split: "Split", prepared: Prepared) -> Windows | None:
+        """A split as one sequence to cut windows out of, or None to train on `arrays`.
+
+        The network's input is "tokens", int32 [batch, length], and its targets are the tokens
+        after each. Where Keras trains without JAX, it trains on `arrays` all the same.
+        """
+        return None
+
     def epoch_examples(self, dataset: "Dataset", prepared: Prepared) -> int:
         """Examples that an epoch goes through: by default those of the training split."""
         return len(dataset.splits["train"])
@@ -111,6 +144,20 @@ class Task(ABC):
     def scored_at_once(self, prepared: Prepared) -> int:
         """Most examples in one forward pass without training."""
         return 256
+
+    def initial_weights(
+        self, prepared: Prepared, data: Mapping[str, Any]
+    ) -> "dict[str, np.ndarray] | None":
+        """Weights by name that training begins with in place of random ones; None for those.
+
+        Args:
+            prepared: What was learned from the training split.
+            data: The run's settings of the data.
+
+        Raises:
+            DataError: They cannot be read, or are not the network's.
+        """
+        return None
 
     @abstractmethod
     def encode(self, inputs: Any, prepared: Prepared) -> Arrays:
@@ -249,6 +296,16 @@ class Task(ABC):
             prepared: What was learned from the training split.
         """
         return {}
+
+    def specimens(
+        self, network: Any, weights: Any, split: "Split", prepared: Prepared
+    ) -> list[dict[str, str]]:
+        """{"title", "prompt", "text"} of what a network writes, for the report."""
+        return []
+
+    def glimpse(self, network: Any, weights: Any, prepared: Prepared) -> str | None:
+        """A text that the network makes, looked at every minute of training, or None."""
+        return None
 
     @abstractmethod
     def draw(

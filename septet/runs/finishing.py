@@ -27,6 +27,8 @@ def finish(training: Training, observer: Observer) -> dict[str, Any]:
     session, run = training.session, training.run
     weights = training.shipped()
     evaluation, outputs, split = _evaluate(session, weights)
+    if texts := training.text_glimpses():
+        evaluation = {**evaluation, "glimpses": texts}
     _commit_json(run.path / "evaluation.json", evaluation)
     _save_model(session, run, weights, evaluation)
     receipt = _receipt(training, weights)
@@ -51,6 +53,10 @@ def _evaluate(session: Session, weights: Weights) -> tuple[dict[str, Any], Any, 
     evaluation = {**evaluation, **more}
     if task.explains:
         evaluation = {**evaluation, "explanations": _explain(session, weights, name, evaluation)}
+    if task.decoding_options is not None:
+        network, shipped = task.shipped_network(session.model), session.shipped(weights)
+        samples = task.specimens(network, shipped, splits[0], prepared)
+        evaluation = {**evaluation, "samples": samples}
     return {"split": name, "examples": sizes[name], **evaluation}, outputs, name
 
 

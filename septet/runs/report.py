@@ -19,10 +19,12 @@ MOST_FINDINGS = 100
 MOST_CLASSES = 200
 MOST_ROWS = 200
 MOST_CONFUSIONS = 10
+MOST_GLIMPSES = 60
 TITLES = {
     "accuracy": "accuracy",
     "bleu": "BLEU",
     "chrf": "chrF",
+    "bits_per_character": "bits per character",
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
     "loss": "loss (nats)",
@@ -66,6 +68,7 @@ def write_report(
         _section("Training", _pictures(folder, figures, TRAINING_FIGURES), _log(log_rows)),
         _section("How good it is", _scores(folder, evaluation, figures)),
         _section("Translations", _translations(evaluation)),
+        _section("What it wrote", _written(evaluation)),
         _section("Worst mistakes", _mistakes(folder, evaluation, figures)),
         _section("Which words decided", _explanations(evaluation)),
         _section("The data", _account(account)),
@@ -302,6 +305,23 @@ def _translations(evaluation: Mapping[str, Any]) -> Html:
     lines = [f"{title_of(name)}: {signature}" for name, signature in signatures.items()]
     if lines:
         parts.append(element("p", "Signatures of sacreBLEU. " + "; ".join(lines), css="faint"))
+    return join(parts)
+
+
+def _written(evaluation: Mapping[str, Any]) -> Html:
+    """Texts that the network made: at the end of training, and on the way there."""
+    parts = []
+    for entry in evaluation.get("samples") or []:
+        parts.append(element("p", element("b", entry.get("title")), css="faint"))
+        prompt = element("span", entry.get("prompt"), css="for2")
+        parts.append(element("pre", prompt, entry.get("text")))
+    glimpses = evaluation.get("glimpses") or []
+    lines = [
+        join([element("h3", entry.get("at")), element("pre", entry.get("text"))])
+        for entry in glimpses[-MOST_GLIMPSES:]
+    ]
+    if lines:
+        parts.append(page.details(f"On the way there ({len(lines)})", *lines))
     return join(parts)
 
 
