@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from septet.data import fashion, fetching, movies, samples, weather
+from septet.data import fashion, fetching, movies, number_words, samples, weather
 
 SEED = 2017
 TRAIN_PER_CLASS = 600
@@ -183,12 +183,14 @@ def main() -> None:
     make_fashion_sample(options.out, options.fashion)
     make_nyc_temperature(options.out, options.weather)
     make_movies(options.out, options.movies)
+    (options.out / samples.NUMBER_WORDS.file).write_bytes(number_words.table())
     made = (
         samples.BREAST_CANCER,
         samples.DIABETES,
         samples.FASHION_SAMPLE,
         samples.NYC_TEMPERATURE,
         samples.MOVIE_SAMPLE,
+        samples.NUMBER_WORDS,
     )
     for sample in made:
         content = (options.out / sample.file).read_bytes()

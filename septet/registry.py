@@ -14,6 +14,7 @@ TASKS: Mapping[str, str] = {
     "tabular-classification": "septet.tables.classification:TabularClassification",
     "tabular-regression": "septet.tables.regression:TabularRegression",
     "text-classification": "septet.language.classification:TextClassification",
+    "translation": "septet.language.translation:Translation",
 }
 
 ARCHITECTURES: Mapping[str, str] = {
@@ -35,6 +36,8 @@ ARCHITECTURES: Mapping[str, str] = {
     "transformer": "septet.models.transformer:encoder_decoder",
     "transformer-decoder": "septet.models.transformer:decoder",
     "transformer-encoder": "septet.models.transformer:encoder",
+    "translation-gru": "septet.models.translation:recurrent",
+    "translation-transformer": "septet.models.translation:transformer",
     "unet": "septet.models.segmentation:unet",
 }
 
@@ -43,6 +46,8 @@ SAMPLES: Mapping[str, str] = {
     "diabetes": "septet.data.samples:DIABETES",
     "fashion-mnist": "septet.data.samples:FASHION_MNIST",
     "fashion-sample": "septet.data.samples:FASHION_SAMPLE",
+    "libreoffice-en-de": "septet.data.samples:LIBREOFFICE",
+    "number-words": "septet.data.samples:NUMBER_WORDS",
     "nyc-temperature": "septet.data.samples:NYC_TEMPERATURE",
     "nyc-weather": "septet.data.samples:NYC_WEATHER",
     "movie-sample": "septet.data.samples:MOVIE_SAMPLE",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from septet.config import DataOptions, ModelOptions, TrainingOptions
+from septet.config import DataOptions, ModelOptions, Options, TrainingOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,31 @@ Answerer = Callable[[Arrays], "np.ndarray"]
 """The network's outputs, float32 [n, ...], for any number of encoded inputs."""
 Summarize = Callable[[Any, Any], Any]
 """A pure JAX function from outputs [n, ...] and targets to float32 [n, ...]."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """One long sequence, out of which training cuts windows.
+
+    Args:
+        tokens: Whole numbers [n], of any type.
+        length: Of a window; there are more tokens than that.
+        parts: Epochs that one pass over the sequence takes.
+    """
+
+    tokens: "np.ndarray"
+    length: int
+    parts: int = 1
+
+    @property
+    def in_a_pass(self) -> int:
+        """Windows side by side, each with a token after it."""
+        return (len(self.tokens) - 1) // self.length
+
+    @property
+    def count(self) -> int:
+        """Windows of an epoch; a pass leaves out fewer than it has parts."""
+        return self.in_a_pass // self.parts
 
 
 @dataclass(frozen=True)
@@ -84,9 +109,6 @@ class Task(ABC):
     """The validated quantity that decides which epoch is best, and "min" or "max"."""
     scoring_s: ClassVar[float] = 0.0
     """About how long the scores take, where that is more than a pass over the test split."""
-    scored_at_once: ClassVar[int] = 256
-    """Most examples that go through the network together outside training; fewer where each is
-    large."""
     loss: ClassVar[str]
     """A key of `septet.engine.losses`: "softmax" (integer labels) or "squared"; or "adversarial"
     for a network of two players, which have their own; or any other name where `objective` says
@@ -111,6 +133,43 @@ class Task(ABC):
     @abstractmethod
     def arrays(self, split: "Split", prepared: Prepared) -> tuple[Arrays, "np.ndarray"]:
         """Inputs (by the network's input names) and targets of a split, ready to train on."""
+
+    def windows(self, split: "Split", prepared: Prepared) -> Windows | None:
+        """A split as one sequence to cut windows out of, or None to train on `arrays`.
+
+        The network's input is "tokens", int32 [batch, length], and its targets are the tokens
+        after each. Where Keras trains without JAX, it trains on `arrays` all the same.
+        """
+        return None
+
+    def epoch_examples(self, dataset: "Dataset", prepared: Prepared) -> int:
+        """Examples that an epoch goes through: by default those of the training split."""
+        return len(dataset.splits["train"])
+
+    def scoring_time_s(self, dataset: "Dataset") -> float:
+        """About how long the scores of a data set take: by default `scoring_s`."""
+        return self.scoring_s
+
+    def scored_at_once(self, prepared: Prepared) -> int:
+        """Most examples that go through the network together outside training.
+
+        Fewer where each is large.
+        """
+        return 256
+
+    def initial_weights(
+        self, prepared: Prepared, data: Mapping[str, Any]
+    ) -> "dict[str, np.ndarray] | None":
+        """Weights by name that training begins with in place of random ones; None for those.
+
+        Args:
+            prepared: What was learned from the training split.
+            data: The run's settings of the data.
+
+        Raises:
+            DataError: They cannot be read, or are not the network's.
+        """
+        return None
 
     @abstractmethod
     def encode(self, inputs: Any, prepared: Prepared) -> Arrays:
@@ -245,6 +304,59 @@ class Task(ABC):
     def explainable(self, split: "Split", row: int) -> Any:
         """The example at `row` as one of the inputs that `explain` takes."""
         raise NotImplementedError
+
+    decoding_options: ClassVar[type[Options] | None] = None
+    """Settings of a prediction, where an answer is made step by step (`decode`)."""
+
+    def decode(
+        self,
+        network: Any,
+        weights: Any,
+        inputs: Any,
+        prepared: Prepared,
+        options: Any,
+        hear: Callable[[int, str], None] | None = None,
+    ) -> list[Any]:
+        """Typed answers for inputs that the network answers step by step.
+
+        Args:
+            network: The shipped network.
+            weights: Its (trainable, non-trainable) values.
+            inputs: As for `encode`.
+            prepared: What was learned from the training split.
+            options: Of `decoding_options`.
+            hear: Told (number of the input, text) of every piece as it comes.
+        """
+        raise NotImplementedError
+
+    def examine(
+        self,
+        network: Any,
+        weights: Any,
+        split: "Split",
+        evaluation: Mapping[str, Any],
+        prepared: Prepared,
+    ) -> dict[str, Any]:
+        """More of an evaluation, where that needs answers made step by step; plain JSON values.
+
+        Args:
+            network: The shipped network.
+            weights: Its (trainable, non-trainable) values.
+            split: What is scored.
+            evaluation: What `evaluate` returned; entries of the same name are replaced.
+            prepared: What was learned from the training split.
+        """
+        return {}
+
+    def specimens(
+        self, network: Any, weights: Any, split: "Split", prepared: Prepared
+    ) -> list[dict[str, str]]:
+        """{"title", "prompt", "text"} of what a network writes, for the report."""
+        return []
+
+    def glimpse(self, network: Any, weights: Any, prepared: Prepared) -> str | None:
+        """A text that the network makes, looked at every minute of training, or None."""
+        return None
 
     @abstractmethod
     def draw(

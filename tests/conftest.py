@@ -15,6 +15,7 @@ STARTS_A_DEVICE = (
     "tests/runs/test_training.py",
     "tests/language/test_explaining.py",
     "tests/language/test_text_tasks.py",
+    "tests/language/test_translation.py",
     "tests/tables/",
     "tests/test_algorithms.py",
     "tests/vision/test_augmentation.py",

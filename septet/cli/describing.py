@@ -1,6 +1,8 @@
 """What the command line shows: accounts, scores, runs, and a run as it goes."""
 
+import json
 import sys
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +13,7 @@ from rich.text import Text
 
 from septet.cli.watching import LineObserver, LiveObserver
 from septet.config import TrainingOptions
+from septet.errors import ConfigError
 from septet.runs.folder import RunFolder, read_object
 from septet.runs.log import RunLog
 from septet.runs.observer import Observer
@@ -37,7 +40,65 @@ def settings_of(task: Any) -> list[dict[str, Any]]:
             rows.append(
                 {"name": f"{group}.{name}", "default": default, "description": field.description}
             )
+    if task.decoding_options is not None:
+        for name, field in task.decoding_options.model_fields.items():
+            said = f"Of septet predict (--set {name}=...). {field.description}"
+            rows.append({"name": f"predict.{name}", "default": field.default, "description": said})
     return rows
+
+
+def parse_how(pairs: Sequence[str]) -> dict[str, Any]:
+    """`["temperature=0.8"]` as a dictionary; values are JSON where they parse, otherwise text.
+
+    Raises:
+        ConfigError: One is not NAME=VALUE.
+    """
+    how: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"'{pair}' is not a setting. Write it as NAME=VALUE.")
+        try:
+            how[name.strip().removeprefix("predict.")] = json.loads(text)
+        except ValueError:
+            how[name.strip().removeprefix("predict.")] = text
+    return how
+
+
+class Streaming:
+    """Writes pieces of answers to stdout as they come, each answer after a blank line.
+
+    Args:
+        several: There is more than one answer.
+    """
+
+    def __init__(self, *, several: bool):
+        """See the class."""
+        self.several = several
+        self.current = -1
+
+    def __enter__(self) -> "Streaming":
+        """Begin."""
+        return self
+
+    def __call__(self, number: int, text: str) -> None:
+        """One more piece of the answer to input `number`."""
+        if number != self.current:
+            sys.stdout.write("\n\n" if self.current >= 0 else "")
+            self.current = number
+        sys.stdout.write(printable(text))
+        sys.stdout.flush()
+
+    def __exit__(self, *error: object) -> None:
+        """End the last line."""
+        sys.stdout.write("\n")
+
+
+def printable(text: str) -> str:
+    """`text` without what would move a terminal's cursor or colours; lines and tabs stay."""
+    return "".join(
+        char if char in "\n\t" or unicodedata.category(char) != "Cc" else "\ufffd" for char in text
+    )
 
 
 def print_account(account: dict[str, Any], console: Console | None = None) -> None:

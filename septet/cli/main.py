@@ -260,6 +260,11 @@ def evaluate(run: str, source: str | None, backend: str | None, as_json: bool) -
     "--explain", is_flag=True,
     help="Say which words decided, or draw where in a picture; where the task can.",
 )  # fmt: skip
+@click.option(
+    "--set", "pairs", multiple=True, metavar="NAME=VALUE",
+    help="How an answer is made, where the task has such settings, as in temperature=0.8.",
+)  # fmt: skip
+@click.option("--stream", is_flag=True, help="Print a text while it is being written.")
 @backend_option
 @json_option
 def predict(
@@ -267,6 +272,8 @@ def predict(
     inputs: Sequence[str],
     out: str,
     explain: bool,
+    pairs: Sequence[str],
+    stream: bool,
     backend: str | None,
     as_json: bool,
 ) -> None:
@@ -274,13 +281,20 @@ def predict(
 
     A RUN that makes pictures is asked for a number of them, and saves them as PNG files.
     """
+    from septet.cli.describing import Streaming, parse_how
+
+    how = parse_how(pairs)
     from septet import api
 
     backends.choose(backend)
     model = api.load(run)
     items = model.task.inputs_from_arguments(list(inputs))
     explanations = model.explain(items) if explain else []
-    answers = model.answers(items)
+    if stream and not as_json:
+        with Streaming(several=len(items) > 1) as hear:
+            model.answers(items, how, hear)
+        return
+    answers = model.answers(items, how)
     if as_json:
         rows = [answer.to_json() for answer in answers]
         for row, explanation in zip(rows, explanations, strict=False):
@@ -293,11 +307,14 @@ def predict(
         for path in save_pictures(answers, out):
             click.echo(path)
         return
-    from septet.cli.describing import print_explanation, save_arrays, visible
+    from septet.cli.describing import print_explanation, printable, save_arrays, visible
 
     pictures = model.task.draw_explanations(items, explanations, model.prepared) if explain else []
     drawn = save_arrays(pictures, out)
 
+    if model.task.decoding_options is not None:
+        click.echo("\n\n".join(printable(str(answer)) for answer in answers))
+        return
     names = [str(item) for item in items] if len(items) == len(answers) else None
     for place, answer in enumerate(answers):
         label = visible(names[place]) if names else f"{place + 1}"

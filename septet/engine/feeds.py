@@ -17,6 +17,7 @@ from septet.data.array_files import FileArray
 from septet.data.streams import Note, Stream
 from septet.engine import devices
 from septet.engine.order import epoch_order
+from septet.task import Windows
 
 BLOCK_BYTES = 32 << 20
 """Most bytes of a block of a streaming feed."""
@@ -97,6 +98,17 @@ class BlockFeed(Feed):
     def example(self) -> Any:
         """A block like those of `view`; only its shapes and types count."""
 
+    @property
+    def order_length(self) -> int:
+        """Numbers in the order of a view."""
+        import jax
+
+        return len(jax.tree.leaves(self.example())[0])
+
+    def gather(self, block: Any, rows: Any) -> Any:
+        """The batch that `rows` of an order stand for; pure JAX, within the program."""
+        return rows_of(block, rows)
+
 
 class ResidentFeed(BlockFeed):
     """A data set that lies on the device once."""
@@ -130,6 +142,88 @@ class ResidentFeed(BlockFeed):
     def example(self) -> Any:
         """See `BlockFeed`."""
         return self.block
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def _order(self, epoch: int) -> Any:
+        import jax
+
+        if self._ordered[0] != epoch:
+            self._ordered = (epoch, jax.device_put(self.order(epoch)))
+        return self._ordered[1]
+
+
+def rows_of(block: Any, rows: Any) -> Any:
+    """Rows of every array of a block."""
+    import jax
+    import jax.numpy as jnp
+
+    return jax.tree.map(lambda array: jnp.take(array, rows, axis=0), block)
+
+
+def example_batch(feed: BlockFeed) -> Any:
+    """Shapes and types of a batch."""
+    import jax
+
+    rows = jax.ShapeDtypeStruct((1,), np.int32)
+    block = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), feed.example())
+    return jax.eval_shape(feed.gather, block, rows)
+
+
+class WindowFeed(BlockFeed):
+    """Windows of one long sequence, cut out on the device: no token lies there twice.
+
+    A pass reads the sequence once, from a first token that its number and the seed decide,
+    in windows that lie side by side and come in an order of their own; it may be several
+    epochs. A window's targets are its tokens one further on.
+    """
+
+    def __init__(self, windows: Windows, *, batch_size: int, seed: int):
+        """Put the tokens on the device."""
+        import jax
+
+        super().__init__(windows.count, batch_size, seed)
+        self.length = windows.length
+        self.parts, self.in_a_pass = windows.parts, windows.in_a_pass
+        self.spare = len(windows.tokens) - 1 - windows.in_a_pass * windows.length
+        self.block = jax.device_put(np.asarray(windows.tokens))
+        self._ordered: tuple[int, Any] = (-1, None)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Where the windows of `epoch` begin: int32 [num_examples]."""
+        number, part = divmod(epoch, self.parts)
+        first = epoch_order(self.spare + 1, self.seed, number)[0]
+        every = epoch_order(self.in_a_pass, self.seed, number) * self.length + first
+        return every[part * self.num_examples : (part + 1) * self.num_examples]
+
+    def view(self, epoch: int, index: int) -> View:
+        """See `BlockFeed`."""
+        return View(self.block, self._order(epoch), index, self.full_steps - index)
+
+    def tail(self, epoch: int) -> View:
+        """See `BlockFeed`."""
+        import jax.numpy as jnp
+
+        shifted = jnp.roll(self._order(epoch), -self.full_steps * self.batch_size)
+        return View(self.block, shifted, 0, 1)
+
+    def example(self) -> Any:
+        """See `BlockFeed`."""
+        return self.block
+
+    @property
+    def order_length(self) -> int:
+        """One number a window."""
+        return self.num_examples
+
+    def gather(self, block: Any, rows: Any) -> Any:
+        """({"tokens": int32 [batch, length]}, the tokens after each)."""
+        import jax.numpy as jnp
+
+        places = rows[:, None] + jnp.arange(self.length + 1, dtype=rows.dtype)[None, :]
+        tokens = jnp.take(block, places, axis=0).astype(jnp.int32)
+        return {"tokens": tokens[:, :-1]}, tokens[:, 1:]
 
     def close(self) -> None:
         """Nothing to free."""

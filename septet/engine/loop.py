@@ -77,16 +77,18 @@ class Loop:
         self.state = state
         self.feed = feed
         self.pace = Pace(chunk_s)
-        self._full = Program(step, feed.batch_size, platform)
-        self._tail = Program(step, feed.tail_size, platform) if feed.tail_size else None
+        gather = feed.gather
+        self._full = Program(step, feed.batch_size, platform, gather=gather)
+        self._tail = (
+            Program(step, feed.tail_size, platform, gather=gather) if feed.tail_size else None
+        )
 
     def compile(self, control: Control) -> None:
         """Compile the program; the last, smaller batch's compiles while the first runs."""
         import jax
 
         block = self.feed.example()
-        length = len(jax.tree.leaves(block)[0])
-        order = jax.ShapeDtypeStruct((length,), np.int32)
+        order = jax.ShapeDtypeStruct((self.feed.order_length,), np.int32)
         arguments = (self.state, block, order, control)
         self._full.lower(*arguments)
         if self._tail is not None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from septet.engine.compiling import compile_for, options_for
+from septet.engine.feeds import rows_of
 from septet.engine.lowering import lowered
 from septet.engine.native import building
 from septet.engine.native.graph import UnsupportedError
@@ -110,9 +111,18 @@ class Program:
     was not finite or -1). With `halts`, that step is the last one done.
     """
 
-    def __init__(self, step: Step, batch_size: int, platform: str, *, halts: bool = False):
-        """See the class; `platform` decides the lowering."""
+    def __init__(
+        self,
+        step: Step,
+        batch_size: int,
+        platform: str,
+        *,
+        halts: bool = False,
+        gather: Callable[[Any, Any], Any] = rows_of,
+    ):
+        """See the class; `platform` decides the lowering, `gather` what rows stand for."""
         self.batch_size = batch_size
+        self._gather = gather
         self.halts = halts
         self.num_traces = 0
         self._step = step
@@ -222,13 +232,12 @@ class Program:
         self, index: Any, state: Any, block: Any, order: Any, control: Control
     ) -> tuple[Any, dict[str, Any], Any]:
         """One step: (state, logs, whether its running loss is finite)."""
-        import jax
         import jax.numpy as jnp
         from jax import lax
 
         self.num_traces += 1
         rows = lax.dynamic_slice_in_dim(order, index * self.batch_size, self.batch_size)
-        batch = jax.tree.map(lambda array: jnp.take(array, rows, axis=0), block)
+        batch = self._gather(block, rows)
         state, logs = self._step(state, batch, control)
         return state, logs, jnp.isfinite(logs["loss"]).all() if "loss" in logs else jnp.array(True)
 

@@ -34,7 +34,8 @@ def create_metrics(model: Any, block: Any) -> None:
 
     Args:
         model: Built and compiled.
-        block: The training data, a pytree of (inputs, targets, ...); only looked at.
+        block: One batch of training data, or more, a pytree of (inputs, targets, ...); only
+            looked at.
     """
     import jax
     import keras

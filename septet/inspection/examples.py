@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from septet import registry
 from septet.engine.losses import LOSSES
 from septet.errors import ConfigError
+from septet.models.translation import END, START
 
 SERIES_STEPS = 50
 """Time steps of a made-up series for `recurrent`, which takes any number."""
@@ -228,6 +229,19 @@ def _translated(draw: np.random.Generator, size: int, given: Arguments) -> tuple
     return inputs, target[:, 1:]
 
 
+def _packed(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
+    """Two pairs in each row."""
+    half = min(given.get("length", TEXT_TOKENS), TEXT_TOKENS) // 2
+    source, target = (draw.integers(4, given["vocabulary_size"], (size, 2, half)) for _ in "st")
+    labels = np.roll(target, -1, axis=2)
+    source[:, :, -1] = labels[:, :, -1] = END
+    target[:, :, 0] = START
+    source, target, labels = (
+        array.reshape(size, 2 * half).astype(np.int32) for array in (source, target, labels)
+    )
+    return {"source": source, "target": target}, labels
+
+
 def _by_outputs(given: Arguments) -> str:
     return "tokens" if given["num_outputs"] > 1 else "mean_squared_error"
 
@@ -307,5 +321,13 @@ EXAMPLES: Mapping[str, Example] = {
     ),
     "unet": Example(
         {**PIXELS, "filters": [16, 32, 64], "blocks": [1, 1, 1]}, _pixels, lambda given: "tokens"
+    ),
+    "translation-gru": Example(
+        {"vocabulary_size": 1000, "dim": 64, "units": 64}, _packed, lambda given: "tokens"
+    ),
+    "translation-transformer": Example(
+        {"vocabulary_size": 1000, "length": 32, "dim": 64, "depth": 2, "feed_forward_dim": 256},
+        _packed,
+        lambda given: "tokens",
     ),
 }  # fmt: skip

@@ -28,6 +28,8 @@ def finish(training: Training, observer: Observer) -> dict[str, Any]:
     session, run = training.session, training.run
     weights = training.shipped()
     evaluation, outputs, split = _evaluate(session, weights)
+    if texts := training.text_glimpses():
+        evaluation = {**evaluation, "glimpses": texts}
     _commit_json(run.path / "evaluation.json", evaluation)
     _save_model(session, run, weights, evaluation)
     receipt = _receipt(training, weights)
@@ -47,8 +49,15 @@ def _evaluate(session: Session, weights: Weights) -> tuple[dict[str, Any], Any, 
     task, prepared = session.material.task, session.material.prepared
     splits = session.split(name), session.split("train")
     evaluation = task.evaluate_beside(outputs, *splits, prepared)
+    network = task.shipped_network(session.model)
+    more = task.examine(network, session.shipped(weights), splits[0], evaluation, prepared)
+    evaluation = {**evaluation, **more}
     if task.explains and backends.current() == "jax":
         evaluation = {**evaluation, "explanations": _explain(session, weights, name, evaluation)}
+    if task.decoding_options is not None:
+        network, shipped = task.shipped_network(session.model), session.shipped(weights)
+        samples = task.specimens(network, shipped, splits[0], prepared)
+        evaluation = {**evaluation, "samples": samples}
     return {"split": name, "examples": sizes[name], **evaluation}, outputs, name
 
 

@@ -19,8 +19,12 @@ MOST_FINDINGS = 100
 MOST_CLASSES = 200
 MOST_ROWS = 200
 MOST_CONFUSIONS = 10
+MOST_GLIMPSES = 60
 TITLES = {
     "accuracy": "accuracy",
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "bits_per_character": "bits per character",
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
     "loss": "loss (nats)",
@@ -64,6 +68,8 @@ def write_report(
         _headline(name, config, evaluation, facts or {}),
         _section("Training", _pictures(folder, figures, TRAINING_FIGURES), _log(log_rows)),
         _section("How good it is", _scores(folder, evaluation, figures)),
+        _section("Translations", _translations(evaluation)),
+        _section("What it wrote", _written(evaluation)),
         _section("Worst mistakes", _mistakes(folder, evaluation, figures)),
         _section(*_explanations(folder, evaluation, figures)),
         _section("The data", _account(account)),
@@ -280,6 +286,50 @@ def shade_of(share: float) -> str:
     """The style of a part that added `share` of what the strongest part did, -1 to 1."""
     level = min(4, round(abs(share) * 4 + 0.2))
     return "" if level == 0 else f"{'for' if share > 0 else 'against'}{level}"
+
+
+def _translations(evaluation: Mapping[str, Any]) -> Html:
+    """Examples of good, usual and bad translations, and how they were scored."""
+    entries = evaluation.get("translations") or []
+    if not entries:
+        return Html("")
+    kinds = {
+        "good": "The best by chrF",
+        "usual": "From the middle",
+        "bad": "The worst by chrF",
+    }
+    parts = []
+    for kind, title in kinds.items():
+        rows = [
+            [entry.get("source"), entry.get("translation"), entry.get("reference"),
+             show_number(entry.get("chrf"))]
+            for entry in entries
+            if entry.get("kind") == kind
+        ]  # fmt: skip
+        header = ["source", "translation", "reference", "chrF"]
+        parts += [element("h3", title), table(header, rows, [3])]
+    signatures = _mapping(evaluation.get("signatures"))
+    lines = [f"{title_of(name)}: {signature}" for name, signature in signatures.items()]
+    if lines:
+        parts.append(element("p", "Signatures of sacreBLEU. " + "; ".join(lines), css="faint"))
+    return join(parts)
+
+
+def _written(evaluation: Mapping[str, Any]) -> Html:
+    """Texts that the network made: at the end of training, and on the way there."""
+    parts = []
+    for entry in evaluation.get("samples") or []:
+        parts.append(element("p", element("b", entry.get("title")), css="faint"))
+        prompt = element("span", entry.get("prompt"), css="for2")
+        parts.append(element("pre", prompt, entry.get("text")))
+    glimpses = evaluation.get("glimpses") or []
+    lines = [
+        join([element("h3", entry.get("at")), element("pre", entry.get("text"))])
+        for entry in glimpses[-MOST_GLIMPSES:]
+    ]
+    if lines:
+        parts.append(page.details(f"On the way there ({len(lines)})", *lines))
+    return join(parts)
 
 
 def _is_number(value: Any) -> bool:

@@ -16,7 +16,7 @@ from septet import backends, registry
 from septet.config import RunConfig, TrainingOptions, validate
 from septet.data.dataset import Dataset, Split
 from septet.engine import devices, keras_loop
-from septet.engine.feeds import Feed, feed_of
+from septet.engine.feeds import BlockFeed, Feed, WindowFeed, example_batch, feed_of
 from septet.engine.keras_loop import HostFeed, KerasLoop
 from septet.engine.loop import Loop
 from septet.engine.losses import Loss, chosen_loss, loss_name
@@ -25,7 +25,8 @@ from septet.engine.predict import Predictor
 from septet.engine.program import keras_step
 from septet.engine.state import TrainState, create_metrics, initial_state
 from septet.errors import ConfigError, DataError
-from septet.task import Task
+from septet.runs.networks import differences, network_weights
+from septet.task import Task, Windows
 
 ADVERSARIAL = "adversarial"
 """`Task.loss` of two players, whose losses and metrics are the network's own."""
@@ -104,15 +105,18 @@ def read(config: RunConfig) -> Material:
     if task.objective(config.training, prepared) is None:
         loss_name(task.name, task.loss, config.training.loss, config.training.label_smoothing)
     task.architecture(prepared, model_options)
-    return Material(task, _with_epochs(config, task, dataset), dataset, prepared, pretrained)
+    chosen = _with_epochs(config, task, dataset, prepared)
+    return Material(task, chosen, dataset, prepared, pretrained)
 
 
-def _with_epochs(config: RunConfig, task: Task, dataset: Dataset) -> RunConfig:
+def _with_epochs(
+    config: RunConfig, task: Task, dataset: Dataset, prepared: dict[str, Any]
+) -> RunConfig:
     """`config` with the epochs that suit the data in place of "auto"; none beside minutes."""
     training = config.training
     if training.epochs != "auto":
         return config
-    steps = math.ceil(len(dataset.splits["train"]) / training.batch_size)
+    steps = math.ceil(task.epoch_examples(dataset, prepared) / training.batch_size)
     wanted = max(task.least_epochs, math.ceil(task.least_steps / steps))
     epochs = None if training.minutes is not None else min(wanted, task.most_epochs)
     training = training.model_copy(update={"epochs": epochs})
@@ -216,12 +220,7 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
     options = validate(task.model_options, config.model, "model")
     (name, arguments), model = build_network(material)
     training = config.training
-    inputs, targets = task.arrays(material.dataset.splits["train"], material.prepared)
-    arrays: tuple[Any, ...] = (inputs, targets)
-    # A loss of the task's own weighs its classes itself.
-    own = task.objective(training, material.prepared)
-    if training.class_weights == "balanced" and own is None:
-        arrays = (*arrays, balanced_weights(targets, config))
+    arrays = _training_data(material)
     around = {
         "learning_rate": training.learning_rate,
         "schedule": training.schedule,
@@ -237,7 +236,7 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
     predictor = Predictor(
         task.shipped_network(model),
         platform=platform,
-        batch_size=task.scored_at_once,
+        batch_size=task.scored_at_once(material.prepared),
         summarize=summarize,
     )
     return Session(
@@ -246,12 +245,31 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
     )  # fmt: skip
 
 
+def _training_data(material: Material) -> Any:
+    """Arrays (inputs, targets[, weights]), or on JAX the windows of a task that has them."""
+    task, config = material.task, material.config
+    train = material.dataset.splits["train"]
+    if backends.current() == "jax":
+        windows = task.windows(train, material.prepared)
+        if windows is not None:
+            return windows
+    inputs, targets = task.arrays(train, material.prepared)
+    # A loss of the task's own weighs its classes itself.
+    own = task.objective(config.training, material.prepared)
+    if config.training.class_weights == "balanced" and own is None:
+        return inputs, targets, balanced_weights(targets, config)
+    return inputs, targets
+
+
 def build_network(material: Material) -> tuple[tuple[str, dict[str, Any]], Any]:
     """Name and arguments of the network, and the network: initial weights, compiled."""
     task, config = material.task, material.config
     options = validate(task.model_options, config.model, "model")
     name, arguments = task.architecture(material.prepared, options)
     model = _build(name, arguments, config)
+    given = task.initial_weights(material.prepared, config.data)
+    if given is not None:
+        begin_with(model, given)
     _compile(model, material)
     return (name, arguments), model
 
@@ -261,16 +279,20 @@ Prepared = tuple[Feed, Callable[[TrainState], Loop | KerasLoop], TrainState]
 
 def _compiled_loop(
     model: Any,
-    arrays: tuple[Any, ...],
+    arrays: Any,
     config: RunConfig,
     around: dict[str, Any],
     platform: str,
     note: Callable[[str], None],
 ) -> Prepared:
     """The compiled loop, with the data on the device or streamed there."""
-    feed = feed_of(arrays, batch_size=config.training.batch_size, seed=config.seed, note=note)
+    sizes = {"batch_size": config.training.batch_size, "seed": config.seed}
+    if isinstance(arrays, Windows):
+        feed: BlockFeed = WindowFeed(arrays, **sizes)
+    else:
+        feed = feed_of(arrays, **sizes, note=note)
     if registry.task(config.task).loss != ADVERSARIAL:
-        create_metrics(model, feed.example())
+        create_metrics(model, example_batch(feed))
     step = keras_step(model, **around)
     state = initial_state(model, with_average=config.training.average_decay is not None)
     return feed, lambda state: Loop(step, feed, state, platform=platform), state
@@ -339,6 +361,20 @@ def _build(name: str, arguments: dict[str, Any], config: RunConfig) -> Any:
         return registry.architecture(name)(**arguments)
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def begin_with(model: Any, weights: dict[str, np.ndarray]) -> None:
+    """Give a network these weights, by their names in it; none may be missing or left over.
+
+    Raises:
+        DataError: Names or shapes are not the network's.
+    """
+    given = {name: (str(array.dtype), array.shape) for name, array in weights.items()}
+    wrong = differences(network_weights(model), given)
+    if wrong:
+        raise DataError(f"The weights to begin with are not those of the network: {wrong}.")
+    for variable in model.weights:
+        variable.assign(weights[variable.path])
 
 
 def balanced_weights(labels: np.ndarray, config: RunConfig) -> np.ndarray:

@@ -1,6 +1,6 @@
 """A trained model as a person uses it: loaded from its folder, it answers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from septet.config import validate
 from septet.data.dataset import Split
 from septet.engine import devices
 from septet.engine.predict import Predictor
-from septet.errors import DataError, InputError
+from septet.errors import ConfigError, DataError, InputError
 from septet.runs.model_folder import load_network
 from septet.runs.model_schema import ModelDescription
 from septet.task import Explanation
@@ -46,7 +46,7 @@ class Model:
         self._predictor = Predictor(
             network,
             platform=platform,
-            batch_size=self.task.scored_at_once,
+            batch_size=self.task.scored_at_once(description.prepared),
             summarize=summarize,
         )
         self._summarizes = summarize is not None
@@ -56,24 +56,51 @@ class Model:
         """What the task learned from the training data: labels, means, vocabularies."""
         return self.description.prepared
 
-    def predict(self, inputs: Any) -> Any:
+    def predict(self, inputs: Any, **how: Any) -> Any:
         """Answers for inputs: a list for several, one answer for one.
 
         Args:
             inputs: What the task takes (a path, an array, a picture, a row, a data frame),
                 or a list of such.
+            how: Settings of a task that answers step by step, as `temperature=0.8`.
 
         Raises:
             DataError: An input cannot be understood; names which.
+            ConfigError: The task has no such setting.
         """
         several = isinstance(inputs, list | tuple)
-        answers = self.answers(list(inputs) if several else [inputs])
+        answers = self.answers(list(inputs) if several else [inputs], how)
         return answers[0] if not several and len(answers) == 1 else answers
 
-    def answers(self, inputs: list[Any]) -> list[Any]:
-        """One typed answer for each of `inputs` (a table file counts once a row)."""
+    def answers(
+        self,
+        inputs: list[Any],
+        how: Mapping[str, Any] | None = None,
+        hear: Callable[[int, str], None] | None = None,
+    ) -> list[Any]:
+        """One typed answer for each of `inputs` (a table file counts once a row).
+
+        Args:
+            inputs: At least one.
+            how: Settings of a task that answers step by step.
+            hear: Told (number of the input, text) of each piece of such an answer as it comes.
+
+        Raises:
+            ConfigError: The task has no such setting.
+        """
         if not inputs:
             raise DataError("No inputs were given. Give at least one.")
+        kind = self.task.decoding_options
+        if kind is not None:
+            options = validate(kind, how or {}, "predict")
+            return self.task.decode(
+                self.network, self._weights, inputs, self.prepared, options, hear
+            )
+        if how or hear is not None:
+            raise ConfigError(
+                f"The task {self.description.task} gives its answers at once; it has no settings "
+                "of a prediction and nothing to stream."
+            )
         return self.task.respond(self.outputs, inputs, self.prepared)
 
     def explain(self, inputs: Any) -> list[Explanation]:
@@ -115,6 +142,8 @@ class Model:
         split = dataset.splits[name]
         outputs = self._scored(split)
         evaluation = self.task.evaluate(outputs, split, self.prepared)
+        more = self.task.examine(self.network, self._weights, split, evaluation, self.prepared)
+        evaluation = {**evaluation, **more}
         return {"split": name, "examples": len(split), **evaluation}
 
     def _scored(self, split: Split) -> np.ndarray:

@@ -165,7 +165,9 @@ class Training:
         compile_s = time.monotonic() - begin
         if self.budget is not None:
             self.budget.allow_for(setup_s=time.monotonic() - self.started)
-            self.budget.allow_for(evaluation_s=self.session.material.task.scoring_s)
+            material = self.session.material
+            scoring_s = material.task.scoring_time_s(material.dataset)
+            self.budget.allow_for(evaluation_s=scoring_s)
         session = self.session
         self.observer.forecast(
             Forecast(
@@ -233,13 +235,39 @@ class Training:
         task, prepared = self.session.material.task, self.session.material.prepared
         inputs = task.glimpses(prepared)
         minute = int((self.spent_s + time.monotonic() - self.started) // GLIMPSE_S)
-        if inputs is None or (minute <= self._looked and not at_last):
+        is_text = task.decoding_options is not None
+        if (inputs is None and not is_text) or (minute <= self._looked and not at_last):
             return
         self._looked = minute
+        if is_text:
+            self._look_at_text()
+            return
         outputs = self.session.predict(shipped_weights(self.loop.state), inputs)
         self.run.glimpses.mkdir(exist_ok=True)
         path = self.run.glimpses / f"step-{self.step:012d}.png"
         storage.commit_file(path, task.draw_glimpse(outputs, prepared))
+
+    def _look_at_text(self) -> None:
+        task = self.session.material.task
+        weights = self.session.shipped(shipped_weights(self.loop.state))
+        network = task.shipped_network(self.session.model)
+        text = task.glimpse(network, weights, self.session.material.prepared)
+        if text is not None:
+            self.run.glimpses.mkdir(exist_ok=True)
+            path = self.run.glimpses / f"step-{self.step:012d}.txt"
+            storage.commit_file(path, text.encode())
+
+    def text_glimpses(self) -> list[dict[str, str]]:
+        """{"at": which epoch, "text"} of every text kept so far, oldest first."""
+        found = sorted(self.run.glimpses.glob("step-*.txt"))
+        per_epoch = self.session.feed.steps_per_epoch
+        return [
+            {
+                "at": f"epoch {int(path.stem.removeprefix('step-')) / per_epoch:.2f}",
+                "text": path.read_text(encoding="utf-8"),
+            }
+            for path in found
+        ]
 
     def glimpses(self) -> list[tuple[str, bytes]]:
         """(which epoch, PNG) of every picture kept so far, oldest first."""

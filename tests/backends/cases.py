@@ -124,6 +124,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "text-encoder": ("text-encoder", {**SMALL, **TEXT, "dim": 8}),
     "text-lstm": ("text-recurrent", {**TEXT, "kind": "lstm", "units": 5}),
     "text-gru": ("text-recurrent", {**TEXT, "kind": "gru", "units": 5, "depth": 2}),
+    "translation": ("translation-transformer", {**SMALL, "vocabulary_size": TOKENS}),
+    "translation-gru": (
+        "translation-gru",
+        {"vocabulary_size": TOKENS, "dim": 8, "units": 6, "depth": 2, "num_heads": 2},
+    ),
     "discriminator": ("discriminator", {**PICTURE, "filters": 4}),
     "discriminator-dense": (
         "discriminator",
@@ -200,6 +205,8 @@ def inputs(name: str) -> Any:
         ],
         "transformer-decoder": ["tokens"],
         "transformer": ["source", "source_mask", "target"],
+        "translation-gru": ["source", "target"],
+        "translation-transformer": ["source", "target"],
     }
     return {key: drawn[key] for key in wanted[architecture]}
 

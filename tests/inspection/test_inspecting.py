@@ -49,6 +49,11 @@ SMALL = {
         "vocabulary_size": 20, "length": 6, "dim": 8, "depth": 1, "num_heads": 2,
         "feed_forward_dim": 16,
     },
+    "translation-gru": {"vocabulary_size": 20, "dim": 4, "units": 4},
+    "translation-transformer": {
+        "vocabulary_size": 20, "length": 6, "dim": 8, "depth": 1, "num_heads": 2,
+        "feed_forward_dim": 16,
+    },
 }  # fmt: skip
 
 

@@ -58,6 +58,18 @@ TEXT_SETTINGS = [
     "model.buckets=50",
 ]
 
+TRANSLATION_SETTINGS = [
+    *CHECKPOINTS,
+    "training.epochs=3",
+    "training.batch_size=4",
+    "training.average_decay=0.9",
+    "data.tokenizer=bytes",
+    "data.length=32",
+    "model.dim=8",
+    "model.depth=1",
+    "model.num_heads=2",
+]
+
 
 @dataclass(frozen=True)
 class Job:
@@ -103,7 +115,23 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     jobs["sentiment-analysis"] = Job(
         "sentiment-analysis", texts_for_a_job(folder / "texts.tsv"), TEXT_SETTINGS
     )
+    jobs["translation"] = Job(
+        "translation", pairs_for_a_job(folder / "pairs.tsv"), TRANSLATION_SETTINGS
+    )
     return jobs
+
+
+def pairs_for_a_job(path: Path) -> Path:
+    """Sixty pairs of short sentences, eight of them for the test and as many for validation."""
+    things, verbs = ["cat", "dog", "bird"], [("sees", "sieht"), ("hears", "hört")]
+    lines = ["en\tde\tsplit"]
+    for number in range(60):
+        english, german = verbs[number % 2]
+        thing = things[number % 3]
+        split = "test" if number < 8 else "validation" if number < 16 else "train"
+        lines.append(f"it {english} {thing} {number}\tes {german} {thing} {number}\t{split}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
 
 
 def texts_for_a_job(path: Path) -> Path:
