@@ -24,6 +24,8 @@ Prepared = dict[str, Any]
 Arrays = dict[str, "np.ndarray"]
 Augment = Callable[[Any, dict[str, Any], Any], tuple[dict[str, Any], Any]]
 """A pure JAX function from a key, traced inputs and targets to inputs and targets."""
+Answerer = Callable[[Arrays], "np.ndarray"]
+"""The network's outputs, float32 [n, ...], for any number of encoded inputs."""
 Summarize = Callable[[Any, Any], Any]
 """A pure JAX function from outputs [n, ...] and targets to float32 [n, ...]."""
 
@@ -174,6 +176,13 @@ class Task(ABC):
     @abstractmethod
     def answer(self, outputs: "np.ndarray", prepared: Prepared) -> list[Any]:
         """Typed answers (frozen dataclasses with `to_json`), one for each row of `outputs`."""
+
+    def respond(self, outputs_of: Answerer, inputs: Any, prepared: Prepared) -> list[Any]:
+        """Typed answers for raw inputs: by default `answer` of the outputs for `encode`d ones.
+
+        For tasks whose answers need more of an input than its arrays, such as its own size.
+        """
+        return self.answer(outputs_of(self.encode(inputs, prepared)), prepared)
 
     explains: ClassVar[bool] = False
     """Whether `explain` says which parts of an input an answer is due to."""

@@ -285,14 +285,17 @@ def predict(
         for path in save_pictures(answers, out):
             click.echo(path)
         return
-    from septet.cli.describing import print_explanation, visible
+    from septet.cli.describing import print_explanation, save_overlays, visible
 
     names = [str(item) for item in items] if len(items) == len(answers) else None
+    overlays = save_overlays(answers, names, out) if hasattr(answers[0], "overlay") else []
     for place, answer in enumerate(answers):
         label = visible(names[place]) if names else f"{place + 1}"
         click.echo(f"{label}\t{answer}")
         if explain:
             print_explanation(explanations[place])
+    for path in overlays:
+        click.echo(path)
 
 
 @commands.command()

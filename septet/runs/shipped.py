@@ -69,8 +69,7 @@ class Model:
         """One typed answer for each of `inputs` (a table file counts once a row)."""
         if not inputs:
             raise DataError("No inputs were given. Give at least one.")
-        outputs = self.outputs(self.task.encode(inputs, self.prepared))
-        return self.task.answer(outputs, self.prepared)
+        return self.task.respond(self.outputs, inputs, self.prepared)
 
     def explain(self, inputs: Any) -> list[Explanation]:
         """For each of `inputs`, what each of its parts added to the answer.

@@ -90,6 +90,18 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "text-encoder": ("text-encoder", {**SMALL, **TEXT, "dim": 8}),
     "text-lstm": ("text-recurrent", {**TEXT, "kind": "lstm", "units": 5}),
     "text-gru": ("text-recurrent", {**TEXT, "kind": "gru", "units": 5, "depth": 2}),
+    "detector": (
+        "detector",
+        {
+            **SCALED,
+            "height": 32,
+            "width": 64,
+            "backbone": "resnet-micro",
+            "backbone_width": 4,
+            "pyramid_dim": 8,
+            "head_depth": 1,
+        },
+    ),
     "discriminator": ("discriminator", {**PICTURE, "filters": 4}),
     "discriminator-dense": (
         "discriminator",
@@ -151,6 +163,8 @@ def inputs(name: str) -> Any:
         return drawn["noise"]
     if architecture == "discriminator":
         return random.uniform(-1.0, 1.0, (BATCH, 8, 8, 1)).astype(np.float32)
+    if architecture == "detector":
+        return {"pictures": random.integers(0, 256, (BATCH, 32, 64, 1)).astype(np.uint8)}
     if architecture.startswith("text-"):
         return {"tokens": drawn["texts"]}
     wanted = {

@@ -14,6 +14,7 @@ KILLS = {
     "image-classification": 10,
     "image-generation": 6,
     "sentiment-analysis": 4,
+    "object-detection": 4,
 }
 
 
@@ -26,6 +27,8 @@ def drivers(tmp_path_factory):
 
 @pytest.mark.parametrize("task", KILLS)
 def test_run_killed_at_any_operation_resumes_to_the_same_end(drivers, task):
+    if task not in drivers:
+        pytest.skip("its package is not installed")
     driver = drivers[task]
     expected, operations, _ = driver.whole
     points = np.unique(np.linspace(1, operations, KILLS[task]).round().astype(int))

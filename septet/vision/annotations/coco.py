@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from septet.data.account import Account
-from septet.data.dataset import SPLIT_NAMES
 from septet.errors import DataError
 from septet.vision.annotations.found import (
     BAD_BOX,
@@ -62,9 +61,8 @@ def read_coco(files: list[Path], root: Path, account: Account) -> Labelled:
     """
     labelled = Labelled()
     for file in files:
-        split = split_of(file) if len(files) > 1 or split_of(file) in SPLIT_NAMES else None
-        reader = CocoReader(file, root, None if len(files) == 1 else split, account)
-        reader.read(labelled)
+        split = split_of(file) if len(files) > 1 else None
+        CocoReader(file, root, split, account).read(labelled)
     return labelled
 
 

@@ -5,6 +5,7 @@ is ever made into an object.
 """
 
 import os
+import re
 from pathlib import Path
 
 from septet.data.account import Account
@@ -24,6 +25,7 @@ from septet.vision.worker import EXTENSIONS
 
 WHAT = "a YAML file with 'names' and paths, as data.yaml of YOLO"
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "test": "test"}
+USUAL = ("data", "dataset")
 FIELDS = 5
 CORNERS = 6
 """A polygon has at least three."""
@@ -32,10 +34,18 @@ Value = str | list[str] | dict[str, str]
 
 
 def yaml_in(folder: Path) -> Path | None:
-    """The YAML file of a folder, if there is one and only one that names classes."""
+    """The YAML file of a folder that names classes, if there is one; data.yaml first."""
     found = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
-    usual = [path for path in found if path.stem in ("data", "dataset")]
+    found = [path for path in found if path.stem in USUAL or _names_classes(path)]
+    usual = [path for path in found if path.stem in USUAL]
     return (usual or found or [None])[0]
+
+
+def _names_classes(path: Path) -> bool:
+    try:
+        return re.search(r"^names\s*:", read_text(path, WHAT), re.MULTILINE) is not None
+    except DataError:
+        return False
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Value]:
