@@ -23,8 +23,10 @@ ARCHITECTURES: Mapping[str, str] = {
     "detector": "septet.models.detection:detector",
     "discriminator": "septet.models.adversarial:discriminator",
     "generator": "septet.models.adversarial:generator",
+    "keras-application": "septet.models.keras_application:keras_application",
     "mlp": "septet.models.dense:mlp",
     "picture-classifier": "septet.models.picture_classifier:picture_classifier",
+    "pixel-head": "septet.models.segmentation:over_backbone",
     "recurrent": "septet.models.recurrent:recurrent",
     "resnet": "septet.models.convolutional:resnet",
     "tabular": "septet.models.dense:tabular",
@@ -35,6 +37,7 @@ ARCHITECTURES: Mapping[str, str] = {
     "transformer": "septet.models.transformer:encoder_decoder",
     "transformer-decoder": "septet.models.transformer:decoder",
     "transformer-encoder": "septet.models.transformer:encoder",
+    "unet": "septet.models.segmentation:unet",
 }
 
 SAMPLES: Mapping[str, str] = {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from septet.data.dataset import Dataset, Split
     from septet.engine.losses import Loss
+    from septet.engine.tuning import Tuning
 
 Prepared = dict[str, Any]
 Arrays = dict[str, "np.ndarray"]
@@ -32,28 +33,32 @@ Summarize = Callable[[Any, Any], Any]
 
 @dataclass(frozen=True)
 class Explanation:
-    """What each part of a text added to an answer.
+    """What each part of a text added to an answer, or where in a picture it was seen.
 
     Args:
         answer: The class that is explained.
         score: How much the network is for it, as logit above the mean of the others.
         baseline: The same where nothing was said.
         parts: The text in pieces, each with what it added; they add up to `score - baseline`.
+        heat: Of a picture, rows of columns of 0..1, coarser than its pixels; else None.
+        method: How the heat was found.
     """
 
     answer: str
     score: float
     baseline: float
     parts: tuple[tuple[str, float], ...]
+    heat: tuple[tuple[float, ...], ...] | None = None
+    method: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as plain values."""
-        return {
-            "answer": self.answer,
-            "score": self.score,
-            "baseline": self.baseline,
-            "parts": [list(part) for part in self.parts],
-        }
+        known: dict[str, Any] = {"answer": self.answer, "score": self.score}
+        if self.heat is not None:
+            heat = [list(line) for line in self.heat]
+            return {**known, "method": self.method, "heat": heat}
+        parts = [list(part) for part in self.parts]
+        return {**known, "baseline": self.baseline, "parts": parts}
 
 
 class Task(ABC):
@@ -67,6 +72,8 @@ class Task(ABC):
     """Closed schema (every field ranged) that `Prepared` from a model folder must pass."""
     training_defaults: ClassVar[Mapping[str, Any]] = {}
     """What differs from the defaults of `TrainingOptions`."""
+    presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
+    """Recipes by name: settings by group, which those of a user come before."""
     least_epochs: ClassVar[int] = 20
     """What `training.epochs=auto` means on data of usual size."""
     least_steps: ClassVar[int] = 0
@@ -77,6 +84,9 @@ class Task(ABC):
     """The validated quantity that decides which epoch is best, and "min" or "max"."""
     scoring_s: ClassVar[float] = 0.0
     """About how long the scores take, where that is more than a pass over the test split."""
+    scored_at_once: ClassVar[int] = 256
+    """Most examples that go through the network together outside training; fewer where each is
+    large."""
     loss: ClassVar[str]
     """A key of `septet.engine.losses`: "softmax" (integer labels) or "squared"; or "adversarial"
     for a network of two players, which have their own; or any other name where `objective` says
@@ -135,6 +145,32 @@ class Task(ABC):
     def draw_glimpse(self, outputs: "np.ndarray", prepared: Prepared) -> bytes:
         """The outputs for `glimpses` as one PNG picture."""
         raise NotImplementedError
+
+    def settle(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings of the model as given, those that name a place made whole."""
+        return dict(settings)
+
+    def pretrained(self, options: Any) -> str | None:
+        """SHA-256 of the weights that training starts from; None where they are drawn.
+
+        Raises:
+            InputError: They cannot be had.
+        """
+        return None
+
+    def adapt(self, prepared: Prepared, options: Any) -> Prepared:
+        """`prepared`, changed to what the weights that training starts from were learned with."""
+        return prepared
+
+    def start(
+        self, network: Any, prepared: Prepared, options: Any, note: Callable[[str], None]
+    ) -> "Tuning | None":
+        """Give the network the weights that training starts from; how they are trained on.
+
+        Raises:
+            InputError: They are not the network's.
+        """
+        return None
 
     def augment(self, prepared: Prepared, options: Any) -> Augment | None:
         """A pure JAX function `(key, inputs, targets) -> (inputs, targets)`, or None.
@@ -199,6 +235,12 @@ class Task(ABC):
             prepared: What was learned from the training split.
         """
         raise NotImplementedError
+
+    def draw_explanations(
+        self, inputs: Any, explanations: Sequence[Explanation], prepared: Prepared
+    ) -> "list[np.ndarray]":
+        """Of explanations with heat, a picture of each, uint8 [height, width, 3]."""
+        return []
 
     def explainable(self, split: "Split", row: int) -> Any:
         """The example at `row` as one of the inputs that `explain` takes."""

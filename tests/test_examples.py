@@ -15,6 +15,7 @@ EXPECTED = {
     "detect_digits.py": "found in 00001.jpg:",
     "forecast_temperature.py": "better than the naive forecast by",
     "predict_a_number.py": "the same weights and log, bit for bit",
+    "start_from_a_run.py": "from the run   0.",
     "stream_a_sensor.py": "the same answers",
     "your_keras_model.py": "accuracy on the test examples: 0.8",
 }

@@ -202,6 +202,20 @@ def save_overlays(answers: Sequence[Any], names: Sequence[str] | None, folder: s
     return paths
 
 
+def save_arrays(pictures: Sequence[Any], folder: str) -> list[str]:
+    """Save arrays [height, width, 3] as PNG files in `folder`, as `save_pictures` does."""
+    if not pictures:
+        return []
+    from types import SimpleNamespace
+
+    from PIL import Image
+
+    wrapped = [
+        SimpleNamespace(to_image=lambda array=array: Image.fromarray(array)) for array in pictures
+    ]
+    return save_pictures(wrapped, folder)
+
+
 def print_explanation(explanation: Any, console: Console | None = None) -> None:
     """The words that decided, strongest first, and on a terminal the text in colours."""
     console = console or Console()

@@ -163,6 +163,7 @@ def check(task: str, source: str, pairs: Sequence[str], seed: int, as_json: bool
 )  # fmt: skip
 @seed_option
 @click.option("--name", help="Of the run; made up when absent.")
+@click.option("--preset", metavar="NAME", help="A recipe of TASK, such as best.")
 @backend_option
 @json_option
 def train(
@@ -173,6 +174,7 @@ def train(
     minutes: float | None,
     seed: int,
     name: str | None,
+    preset: str | None,
     backend: str | None,
     as_json: bool,
 ) -> None:
@@ -186,7 +188,7 @@ def train(
 
         return api.train(
             task, source, settings=chosen, epochs=epochs, minutes=minutes, seed=seed,
-            name=name, backend=backend, observer=observer, started=STARTED,
+            name=name, backend=backend, preset=preset, observer=observer, started=STARTED,
         )  # fmt: skip
 
     finish_run(work, as_json)
@@ -250,8 +252,14 @@ def evaluate(run: str, source: str | None, backend: str | None, as_json: bool) -
 @commands.command()
 @click.argument("run")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("--out", default="generated", help="Folder for pictures that RUN makes.")
-@click.option("--explain", is_flag=True, help="Say which words decided, where the task can.")
+@click.option(
+    "--out", default="generated",
+    help="Folder for pictures that RUN makes, or that explain its answers.",
+)  # fmt: skip
+@click.option(
+    "--explain", is_flag=True,
+    help="Say which words decided, or draw where in a picture; where the task can.",
+)  # fmt: skip
 @backend_option
 @json_option
 def predict(
@@ -285,14 +293,19 @@ def predict(
         for path in save_pictures(answers, out):
             click.echo(path)
         return
-    from septet.cli.describing import print_explanation, save_overlays, visible
+    from septet.cli.describing import print_explanation, save_arrays, save_overlays, visible
+
+    pictures = model.task.draw_explanations(items, explanations, model.prepared) if explain else []
+    drawn = save_arrays(pictures, out)
 
     names = [str(item) for item in items] if len(items) == len(answers) else None
     overlays = save_overlays(answers, names, out) if hasattr(answers[0], "overlay") else []
     for place, answer in enumerate(answers):
         label = visible(names[place]) if names else f"{place + 1}"
         click.echo(f"{label}\t{answer}")
-        if explain:
+        if drawn:
+            click.echo(f"    {explanations[place].method}: {drawn[place]}")
+        elif explain:
             print_explanation(explanations[place])
     for path in overlays:
         click.echo(path)

@@ -139,6 +139,12 @@ def _boxed(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any,
     return pictures, np.concatenate([labels[:, None], boxes], axis=1)[:, None].astype(np.float32)
 
 
+def _pixels(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
+    inputs, _ = _pictures(draw, size, given)
+    shape = (size, given["height"], given["width"])
+    return inputs, draw.integers(0, given["num_classes"], shape).astype(np.int32)
+
+
 def _real_pictures(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
     shape = (size, given["height"], given["width"], given["channels"])
     return draw.uniform(-1.0, 1.0, shape).astype(np.float32), None
@@ -246,6 +252,8 @@ def _by_outputs(given: Arguments) -> str:
 GREY_28 = {"height": 28, "width": 28, "channels": 1}
 CLASSES_10 = {**GREY_28, "num_classes": 10, "mean": [128.0], "deviation": [64.0]}
 
+PIXELS = {**CLASSES_10, "height": 64, "width": 64, "num_classes": 5}
+
 WORDS = {"vocabulary_size": 1000, "num_outputs": 2}
 
 EXAMPLES: Mapping[str, Example] = {
@@ -267,10 +275,19 @@ EXAMPLES: Mapping[str, Example] = {
     "generator": Example(
         {**GREY_28, "filters": 16}, _noise, lambda given: "mean_squared_error"
     ),
+    "keras-application": Example(
+        {
+            "height": 32, "width": 32, "channels": 3, "num_classes": 10,
+            "mean": [127.5] * 3, "deviation": [127.5] * 3, "application": "MobileNetV3Small",
+        },
+        _pictures,
+        lambda given: "softmax",
+    ),
     "mlp": Example({"num_features": 20, "num_outputs": 3}, _numbers, _by_outputs),
     "picture-classifier": Example(
         {**CLASSES_10, "backbone": "resnet-micro"}, _pictures, lambda given: "softmax"
     ),
+    "pixel-head": Example({**PIXELS, "backbone": "resnet-micro"}, _pixels, lambda given: "tokens"),
     "recurrent": Example(
         {"num_features": 4, "num_outputs": 3, "hidden": [64, 64], "has_lengths": True},
         _series,
@@ -312,5 +329,8 @@ EXAMPLES: Mapping[str, Example] = {
         },
         _encoded,
         _by_outputs,
+    ),
+    "unet": Example(
+        {**PIXELS, "filters": [16, 32, 64], "blocks": [1, 1, 1]}, _pixels, lambda given: "tokens"
     ),
 }  # fmt: skip

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from septet import backends
 from septet.runs import index, storage
 from septet.runs.folder import RunFolder
 from septet.runs.model_folder import name_weights, save_model_folder
@@ -46,7 +47,7 @@ def _evaluate(session: Session, weights: Weights) -> tuple[dict[str, Any], Any, 
     task, prepared = session.material.task, session.material.prepared
     splits = session.split(name), session.split("train")
     evaluation = task.evaluate_beside(outputs, *splits, prepared)
-    if task.explains:
+    if task.explains and backends.current() == "jax":
         evaluation = {**evaluation, "explanations": _explain(session, weights, name, evaluation)}
     return {"split": name, "examples": sizes[name], **evaluation}, outputs, name
 
@@ -80,6 +81,7 @@ def _receipt(training: Training, weights: Weights) -> dict[str, Any]:
         data=hash_dataset(training.session.material.dataset),
         weights=hash_tensors(_weights_by_name(training.session, weights)),
         log=training.run.log_path.read_bytes(),
+        pretrained=training.session.material.pretrained,
         plan=training.plan.to_json(),
         user_folder=Path.cwd(),
     )

@@ -39,6 +39,7 @@ TITLES = {
 }
 TRAINING_FIGURES = ("curves.png",)
 MISTAKE_FIGURES = ("mistakes.png",)
+EXPLANATION_FIGURES = ("explanations.png",)
 
 
 def write_report(
@@ -71,7 +72,7 @@ def write_report(
         _section("Training", _pictures(folder, figures, TRAINING_FIGURES), _log(log_rows)),
         _section("How good it is", _scores(folder, evaluation, figures)),
         _section("Worst mistakes", _mistakes(folder, evaluation, figures)),
-        _section("Which words decided", _explanations(evaluation)),
+        _section(*_explanations(folder, evaluation, figures)),
         _section("The data", _account(account)),
         _section("Settings", _settings(config)),
         _section("Receipt", _receipt(receipt)),
@@ -173,7 +174,7 @@ def _log(rows: Sequence[Mapping[str, Any]]) -> Html:
 def _scores(
     folder: Path, evaluation: Mapping[str, Any], figures: Sequence[tuple[str, str]]
 ) -> Html:
-    aside = {*TRAINING_FIGURES, *MISTAKE_FIGURES}
+    aside = {*TRAINING_FIGURES, *MISTAKE_FIGURES, *EXPLANATION_FIGURES}
     pictures = _pictures(folder, figures, [file for file, _ in figures if file not in aside])
     parts = [_warnings(evaluation), pictures, _per_class(evaluation), _confusions(evaluation)]
     quantiles = _mapping(evaluation.get("residual_quantiles"))
@@ -253,18 +254,24 @@ def _mistakes(
     return join([pictures, page.details("As a list", listed) if pictures else listed])
 
 
-def _explanations(evaluation: Mapping[str, Any]) -> Html:
-    """Texts with each part shaded by what it added to the answer."""
+def _explanations(
+    folder: Path, evaluation: Mapping[str, Any], figures: Sequence[tuple[str, str]]
+) -> tuple[str, Html]:
+    """Title and content: texts with each part shaded by what it added to the answer, or a picture.
+
+    Of pictures the task has drawn where their answers were seen.
+    """
     entries = evaluation.get("explanations") or []
-    if not entries:
-        return Html("")
+    drawn = _pictures(folder, figures, EXPLANATION_FIGURES)
+    if drawn or not entries:
+        return "Where it looked", drawn
     intro = element(
         "p",
         "Blue parts spoke for the answer, orange parts against it, darker ones more (integrated "
         "gradients; all parts of a text add up to its score beyond that of no text).",
         css="faint",
     )
-    return join([intro, *(_explanation(entry) for entry in entries)])
+    return "Which words decided", join([intro, *(_explanation(entry) for entry in entries)])
 
 
 def _explanation(entry: Mapping[str, Any]) -> Html:

@@ -43,7 +43,12 @@ class Model:
             [variable.value for variable in network.non_trainable_variables],
         )
         summarize = self.task.summarize(description.prepared)
-        self._predictor = Predictor(network, platform=platform, summarize=summarize)
+        self._predictor = Predictor(
+            network,
+            platform=platform,
+            batch_size=self.task.scored_at_once,
+            summarize=summarize,
+        )
         self._summarizes = summarize is not None
 
     @property

@@ -122,6 +122,7 @@ class ObjectDetection(Task):
     most_epochs: ClassVar[int] = 100
     monitor: ClassVar[tuple[str, str]] = ("validation_map_50", "max")
     scoring_s: ClassVar[float] = 8.0
+    scored_at_once: ClassVar[int] = 64
     loss: ClassVar[str] = "detection"
 
     def read(self, source: Path, options: DetectionDataOptions, seed: int) -> Dataset:

@@ -14,6 +14,7 @@ from septet.runs.networks import build_apart
 BATCH, TIME, TOKENS = 5, 6, 11
 PICTURE: dict[str, Any] = {"height": 8, "width": 8, "channels": 1}
 SCALED: dict[str, Any] = {**PICTURE, "mean": [100.0], "deviation": [60.0], "num_classes": 3}
+PIXELS: dict[str, Any] = {**SCALED, "height": 32, "width": 32}
 SMALL: dict[str, Any] = {
     "length": 8, "dim": 8, "depth": 2, "num_heads": 2, "feed_forward_dim": 12, "dropout": 0.0,
 }  # fmt: skip
@@ -57,6 +58,39 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "small-cnn": (
         "picture-classifier",
         {**SCALED, "backbone": "small-cnn", "settings": {"width": 4, "stages": 2}},
+    ),
+    "keras-application": (
+        "keras-application",
+        {
+            **SCALED,
+            "height": 32,
+            "width": 32,
+            "channels": 3,
+            "mean": [127.5] * 3,
+            "deviation": [127.5] * 3,
+            "application": "MobileNetV3Small",
+        },
+    ),
+    "unet": ("unet", {**PIXELS, "filters": [4, 6], "blocks": [1, 1], "stem": 2, "decoder": 4}),
+    "feature-pyramid": (
+        "pixel-head",
+        {
+            **PIXELS,
+            "backbone": "resnet-micro",
+            "settings": {"width": 4, "blocks": [1, 1, 1]},
+            "head": "fpn",
+            "dim": 4,
+        },
+    ),
+    "deeplab": (
+        "pixel-head",
+        {
+            **PIXELS,
+            "backbone": "resnet-micro",
+            "settings": {"width": 4, "blocks": [1, 1, 1]},
+            "head": "deeplab",
+            "dim": 4,
+        },
     ),
     "tabular": ("tabular", {**TABLE, "dropout": 0.0}),
     "tabular-members": (

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.runs.hostile import good_folder
+
 # Starting a process also asks how the others are, and two threads that ask at once get one answer.
 ASKING = threading.Lock()
 
@@ -104,6 +106,11 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     path = folder / "pictures.npz"
     np.savez(path, x=pictures, y=labels)
     jobs["image-classification"] = Job("image-classification", path, PICTURE_SETTINGS)
+    good_folder(folder / "start", "image-classification")
+    start = [f"model.pretrained={folder / 'start'}", "model.frozen=0.4", "model.thawing=0.3"]
+    changes = ["model.mixup=0.2", "model.cutmix=1", "model.blur=1"]
+    tuning = [*PICTURE_SETTINGS, *start, *changes]
+    jobs["fine-tuning"] = Job("image-classification", path, tuning)
     jobs["image-generation"] = Job("image-generation", path, GENERATION_SETTINGS)
     jobs["sentiment-analysis"] = Job(
         "sentiment-analysis", texts_for_a_job(folder / "texts.tsv"), TEXT_SETTINGS

@@ -12,6 +12,7 @@ KILLS = {
     "tabular-classification": 16,
     "tabular-regression": 8,
     "image-classification": 10,
+    "fine-tuning": 3,
     "image-generation": 6,
     "sentiment-analysis": 4,
     "object-detection": 4,
