@@ -170,6 +170,16 @@ def make_nyc_temperature(folder: Path, package: Path) -> None:
     write_table(folder / samples.NYC_TEMPERATURE.file, ["hour_utc", "temperature_f"], rows)
 
 
+def make_digits(folder: Path) -> None:
+    """The digits that scikit-learn ships, as 8x8 pictures of brightness 0 to 16."""
+    rows = np.loadtxt(sklearn_data() / "digits.csv.gz", delimiter=",")
+    arrays = {
+        "x": rows[:, :64].reshape(-1, 8, 8).astype(np.uint8),
+        "y": rows[:, 64].astype(np.uint8),
+    }
+    fashion.write_npz(folder / "digits.npz", arrays, level=9)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--fashion", type=Path, required=True, help="the unpacked Debian package")
@@ -179,6 +189,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     make_breast_cancer(options.out)
+    make_digits(options.out)
     make_diabetes(options.out)
     make_fashion_sample(options.out, options.fashion)
     make_nyc_temperature(options.out, options.weather)

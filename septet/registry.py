@@ -10,6 +10,7 @@ from septet.errors import InputError
 TASKS: Mapping[str, str] = {
     "image-classification": "septet.vision.classification:ImageClassification",
     "image-generation": "septet.vision.generation:ImageGeneration",
+    "object-detection": "septet.vision.detection:ObjectDetection",
     "sentiment-analysis": "septet.language.classification:SentimentAnalysis",
     "tabular-classification": "septet.tables.classification:TabularClassification",
     "tabular-regression": "septet.tables.regression:TabularRegression",
@@ -20,6 +21,7 @@ TASKS: Mapping[str, str] = {
 ARCHITECTURES: Mapping[str, str] = {
     "adversarial": "septet.models.adversarial:adversarial",
     "cnn": "septet.models.convolutional:cnn",
+    "detector": "septet.models.detection:detector",
     "discriminator": "septet.models.adversarial:discriminator",
     "generator": "septet.models.adversarial:generator",
     "keras-application": "septet.models.keras_application:keras_application",
@@ -43,6 +45,7 @@ ARCHITECTURES: Mapping[str, str] = {
 
 SAMPLES: Mapping[str, str] = {
     "breast-cancer": "septet.data.samples:BREAST_CANCER",
+    "digit-scenes": "septet.data.samples:DIGIT_SCENES",
     "diabetes": "septet.data.samples:DIABETES",
     "fashion-mnist": "septet.data.samples:FASHION_MNIST",
     "fashion-sample": "septet.data.samples:FASHION_SAMPLE",

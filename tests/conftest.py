@@ -20,6 +20,9 @@ STARTS_A_DEVICE = (
     "tests/test_algorithms.py",
     "tests/vision/test_augmentation.py",
     "tests/vision/test_classification.py",
+    "tests/vision/test_detecting.py",
+    "tests/vision/test_detection.py",
+    "tests/vision/test_moving.py",
 )
 
 

@@ -236,6 +236,33 @@ def save_pictures(answers: Sequence[Any], folder: str) -> list[str]:
     return paths
 
 
+def save_overlays(answers: Sequence[Any], names: Sequence[str] | None, folder: str) -> list[str]:
+    """Save the pictures with what was found drawn on them, as PNG files in `folder`; their paths.
+
+    A file is called after its input, with a number where that name is taken.
+
+    Raises:
+        StorageError: A file could not be written.
+    """
+    from pathlib import Path
+
+    from septet.runs import storage
+
+    place, paths = Path(folder), []
+    for number, answer in enumerate(answers, 1):
+        content = answer.overlay()
+        if content is None:
+            continue
+        stem = visible(Path(names[number - 1]).stem if names else f"{number:05d}")
+        path, again = place / f"{stem}-found.png", 1
+        while path.exists():
+            again += 1
+            path = place / f"{stem}-found-{again}.png"
+        storage.commit_file(path, content)
+        paths.append(str(path))
+    return paths
+
+
 def save_arrays(pictures: Sequence[Any], folder: str) -> list[str]:
     """Save arrays [height, width, 3] as PNG files in `folder`, as `save_pictures` does."""
     if not pictures:

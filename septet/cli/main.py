@@ -307,7 +307,13 @@ def predict(
         for path in save_pictures(answers, out):
             click.echo(path)
         return
-    from septet.cli.describing import print_explanation, printable, save_arrays, visible
+    from septet.cli.describing import (
+        print_explanation,
+        printable,
+        save_arrays,
+        save_overlays,
+        visible,
+    )
 
     pictures = model.task.draw_explanations(items, explanations, model.prepared) if explain else []
     drawn = save_arrays(pictures, out)
@@ -316,6 +322,7 @@ def predict(
         click.echo("\n\n".join(printable(str(answer)) for answer in answers))
         return
     names = [str(item) for item in items] if len(items) == len(answers) else None
+    overlays = save_overlays(answers, names, out) if hasattr(answers[0], "overlay") else []
     for place, answer in enumerate(answers):
         label = visible(names[place]) if names else f"{place + 1}"
         click.echo(f"{label}\t{answer}")
@@ -323,6 +330,8 @@ def predict(
             click.echo(f"    {explanations[place].method}: {drawn[place]}")
         elif explain:
             print_explanation(explanations[place])
+    for path in overlays:
+        click.echo(path)
 
 
 @commands.command()

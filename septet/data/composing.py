@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 LEAST_VISIBLE = 0.4
-"""Of every object at least this share of its pixels can be seen, and `LEAST_PIXELS` of them."""
+"""Of every object this share of its pixels can be seen at least, and `LEAST_PIXELS` of them."""
 LEAST_PIXELS = 40
 TRIES = 12
 
@@ -78,6 +78,8 @@ def compose_scene(
     most: int = 6,
     smallest: float = 0.14,
     largest: float = 0.7,
+    visible: float = LEAST_VISIBLE,
+    margin: float = 0.03,
 ) -> Scene:
     """A scene of up to `most` objects, each of a class drawn evenly.
 
@@ -89,6 +91,8 @@ def compose_scene(
         most: Objects, at most; at least one.
         smallest: Least length of an object's longer side, as a share of `side`.
         largest: Greatest length of it; sizes are even on a logarithmic scale.
+        visible: Share of each object's pixels that can be seen at least.
+        margin: Share of a side that an object's middle keeps from the edge.
     """
     pixels = background(photographs[int(random.integers(len(photographs)))], random, side)
     owner = np.zeros((side, side), np.int16)
@@ -98,11 +102,11 @@ def compose_scene(
             group = cutouts[int(random.integers(len(cutouts)))]
             cutout = group[int(random.integers(len(group)))]
             length = side * smallest * (largest / smallest) ** random.random()
-            layer = placed_at(transformed(cutout, random, length), random, side)
+            layer = placed_at(transformed(cutout, random, length), random, side, margin)
             number = len(placed) + 1
             new = np.where(layer[..., 3] > 127, np.int16(number), owner)
             whole = int((layer[..., 3] > 127).sum())
-            if _all_visible(new, [*placed, (cutout.category, whole)]):
+            if _all_visible(new, [*placed, (cutout.category, whole)], visible):
                 share = layer[..., 3:].astype(np.float32) / 255
                 pixels = pixels * (1 - share) + layer[..., :3] * share
                 owner = new
@@ -112,10 +116,10 @@ def compose_scene(
     return Scene(np.clip(np.rint(pixels), 0, 255).astype(np.uint8), things)
 
 
-def _all_visible(owner: np.ndarray, placed: Sequence[tuple[int, int]]) -> bool:
+def _all_visible(owner: np.ndarray, placed: Sequence[tuple[int, int]], visible: float) -> bool:
     seen = np.bincount(owner.ravel(), minlength=len(placed) + 1)[1:]
     return all(
-        count >= max(LEAST_PIXELS, LEAST_VISIBLE * whole)
+        count >= max(LEAST_PIXELS, visible * whole)
         for count, (_, whole) in zip(seen, placed, strict=True)
     )
 
@@ -165,12 +169,14 @@ def resized(picture: "Image.Image", scale: float) -> "Image.Image":
     return picture.resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC)
 
 
-def placed_at(picture: "Image.Image", random: np.random.Generator, side: int) -> np.ndarray:
+def placed_at(
+    picture: "Image.Image", random: np.random.Generator, side: int, margin: float
+) -> np.ndarray:
     """A layer with the picture's middle anywhere on it: uint8 [side, side, 4]."""
     from PIL import Image
 
     layer = Image.new("RGBA", (side, side))
-    middle = random.uniform(0.03 * side, 0.97 * side, 2)
+    middle = random.uniform(margin * side, (1 - margin) * side, 2)
     layer.paste(
         picture, (round(middle[0] - picture.width / 2), round(middle[1] - picture.height / 2))
     )

@@ -346,7 +346,7 @@ MOVIE_SENTENCES = Sample(
 
 SCENES = Sample(
     name="scenes",
-    task=None,
+    task="object-detection",
     summary="4,000 + 500 scenes of 160x160 pixels, made of cut-outs on photographs: boxes and "
     "masks of 8 classes",
     licence="GPL-2.0 (cut-outs), GPL-2.0-or-later and BSD-3-Clause (photographs)",
@@ -467,4 +467,16 @@ NUMBER_WORDS = Sample(
     origin="made for Septet by scripts/make_embedded_data.py",
     size=70_034,
     file="number-words.tsv",
+)
+
+DIGIT_SCENES = Sample(
+    name="digit-scenes",
+    task="object-detection",
+    summary="480 + 120 canvases of 96x96 pixels with handwritten digits: boxes and masks",
+    licence="CC-BY-4.0",
+    origin="made here of Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, "
+    "doi:10.24432/C50P49",
+    size=1_500_000,
+    file="digit-scenes",
+    made="septet.data.digit_scenes:compose",
 )

@@ -101,6 +101,14 @@ def compile_example(name: str, model: keras.Model, arguments: Arguments) -> str:
     if loss == "tokens":
         model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         return "cross-entropy"
+    if loss == "boxes":
+        from septet.models.detection import places
+        from septet.vision.detecting import DetectionLoss
+
+        sides = arguments["height"], arguments["width"]
+        own = DetectionLoss(*places(*sides, arguments.get("strides", (8, 16, 32))))
+        model.compile("sgd", lambda targets, outputs: own(targets, outputs))
+        return "quality focal loss and generalised IoU"
     if loss == "real":
         model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
         return "binary cross-entropy"
@@ -121,6 +129,15 @@ def _pictures(draw: np.random.Generator, size: int, given: Arguments) -> tuple[A
     shape = (size, given["height"], given["width"], given["channels"])
     pictures = draw.integers(0, 256, shape, dtype=np.uint8)
     return {"pictures": pictures}, draw.integers(0, given["num_classes"], size).astype(np.int32)
+
+
+def _boxed(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
+    pictures, labels = _pictures(draw, size, given)
+    height, width = given["height"], given["width"]
+    corner = draw.uniform(0.0, 0.5, (size, 2))
+    sides = np.concatenate([corner, corner + draw.uniform(0.2, 0.5, (size, 2))], axis=1)
+    boxes = sides * [width, height, width, height]
+    return pictures, np.concatenate([labels[:, None], boxes], axis=1)[:, None].astype(np.float32)
 
 
 def _pixels(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
@@ -259,6 +276,14 @@ EXAMPLES: Mapping[str, Example] = {
         {**CLASSES_10, "filters": [16, 32, 64], "convolutions": [1, 2, 1]},
         _pictures,
         lambda given: "softmax",
+    ),
+    "detector": Example(
+        {
+            "height": 64, "width": 64, "channels": 3, "num_classes": 4, "mean": [128.0] * 3,
+            "deviation": [64.0] * 3,
+        },
+        _boxed,
+        lambda given: "boxes",
     ),
     "discriminator": Example({**GREY_28, "filters": 16}, _judged, lambda given: "real"),
     "generator": Example(

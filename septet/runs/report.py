@@ -33,6 +33,13 @@ TITLES = {
     "root_mean_squared_error": "root mean squared error",
     "seconds": "seconds",
     "f1": "F1",
+    "map_50": "mAP@.5",
+    "map": "mAP@[.5:.95]",
+    "map_75": "mAP@.75",
+    "map_small": "mAP of small things",
+    "map_medium": "mAP of medium things",
+    "map_large": "mAP of large things",
+    "recall_100": "recall of the best 100",
 }
 TRAINING_FIGURES = ("curves.png",)
 MISTAKE_FIGURES = ("mistakes.png",)
@@ -203,16 +210,19 @@ def _per_class(evaluation: Mapping[str, Any]) -> Html:
     if not entries:
         return Html("")
     shown, rest = page.capped(entries, MOST_CLASSES)
+    is_boxes = "map_50" in entries[0]
+    keys = ("map_50", "map", "recall_100") if is_boxes else ("precision", "recall", "f1")
+    central, counted = ("map_50", "boxes") if is_boxes else ("f1", "examples")
     rows = [
         [
             entry.get("label"),
-            *(show_number(entry.get(key)) for key in ("precision", "recall", "f1")),
-            show_interval(_mapping(entry.get("intervals")).get("f1")),
+            *(show_number(entry.get(key)) for key in keys),
+            show_interval(_mapping(entry.get("intervals")).get(central)),
             show_number(entry.get("support")),
         ]
         for entry in shown
     ]
-    header = ["class", "precision", "recall", "F1", "95 % of F1", "examples"]
+    header = ["class", *map(title_of, keys), f"95 % of {title_of(central)}", counted]
     return join([element("h3", "Each class"), table(header, rows, range(1, 6)), rest])
 
 

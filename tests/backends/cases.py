@@ -129,6 +129,18 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "translation-gru",
         {"vocabulary_size": TOKENS, "dim": 8, "units": 6, "depth": 2, "num_heads": 2},
     ),
+    "detector": (
+        "detector",
+        {
+            **SCALED,
+            "height": 32,
+            "width": 64,
+            "backbone": "resnet-micro",
+            "backbone_width": 4,
+            "pyramid_dim": 8,
+            "head_depth": 1,
+        },
+    ),
     "discriminator": ("discriminator", {**PICTURE, "filters": 4}),
     "discriminator-dense": (
         "discriminator",
@@ -190,6 +202,8 @@ def inputs(name: str) -> Any:
         return drawn["noise"]
     if architecture == "discriminator":
         return random.uniform(-1.0, 1.0, (BATCH, 8, 8, 1)).astype(np.float32)
+    if architecture == "detector":
+        return {"pictures": random.integers(0, 256, (BATCH, 32, 64, 1)).astype(np.uint8)}
     if architecture.startswith("text-"):
         return {"tokens": drawn["texts"]}
     wanted = {

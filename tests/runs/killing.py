@@ -5,6 +5,7 @@ device started, so that a point costs a training and not an import.
 """
 
 import hashlib
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -70,6 +71,17 @@ TRANSLATION_SETTINGS = [
     "model.num_heads=2",
 ]
 
+DETECTION_SETTINGS = [
+    *CHECKPOINTS,
+    "training.epochs=2",
+    "training.batch_size=16",
+    "data.test_fraction=0.2",
+    "data.validation_fraction=0.2",
+    "model.backbone_width=4",
+    "model.pyramid_dim=8",
+    "model.head_depth=1",
+]
+
 
 @dataclass(frozen=True)
 class Job:
@@ -118,7 +130,31 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     jobs["translation"] = Job(
         "translation", pairs_for_a_job(folder / "pairs.tsv"), TRANSLATION_SETTINGS
     )
+    if importlib.util.find_spec("pycocotools"):
+        boxes = boxes_for_a_job(folder / "boxes")
+        jobs["object-detection"] = Job("object-detection", boxes, DETECTION_SETTINGS)
     return jobs
+
+
+def boxes_for_a_job(folder: Path) -> Path:
+    """Forty pictures of 32x32 pixels with a bright square each, and their boxes."""
+    from PIL import Image
+
+    random = np.random.default_rng(2)
+    images, annotations = [], []
+    (folder / "images").mkdir(parents=True)
+    for number in range(40):
+        pixels = random.integers(0, 90, (32, 32, 3)).astype(np.uint8)
+        left, top = random.integers(1, 14, 2).tolist()
+        pixels[top : top + 14, left : left + 14, number % 2] = 250
+        Image.fromarray(pixels).save(folder / f"images/{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "height": 32, "width": 32})
+        box = {"image_id": number, "category_id": number % 2, "bbox": [left, top, 14, 14]}
+        annotations.append({"id": number, **box})
+    categories = [{"id": 0, "name": "red"}, {"id": 1, "name": "green"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "boxes.json").write_text(json.dumps(content))
+    return folder
 
 
 def pairs_for_a_job(path: Path) -> Path:
