@@ -10,6 +10,7 @@ from septet.errors import InputError
 TASKS: Mapping[str, str] = {
     "image-classification": "septet.vision.classification:ImageClassification",
     "image-generation": "septet.vision.generation:ImageGeneration",
+    "semantic-segmentation": "septet.vision.segmentation.task:SemanticSegmentation",
     "sentiment-analysis": "septet.language.classification:SentimentAnalysis",
     "tabular-classification": "septet.tables.classification:TabularClassification",
     "tabular-regression": "septet.tables.regression:TabularRegression",

@@ -250,21 +250,22 @@ def evaluate(run: str, source: str | None, backend: str | None, as_json: bool) -
 @commands.command()
 @click.argument("run")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("--out", default="generated", help="Folder for pictures that RUN makes.")
+@click.option("--out", metavar="FOLDER", help="For pictures that RUN makes, or masks it finds.")
 @click.option("--explain", is_flag=True, help="Say which words decided, where the task can.")
 @backend_option
 @json_option
 def predict(
     run: str,
     inputs: Sequence[str],
-    out: str,
+    out: str | None,
     explain: bool,
     backend: str | None,
     as_json: bool,
 ) -> None:
     """Print RUN's answer for each INPUT (a path, or what the task takes).
 
-    A RUN that makes pictures is asked for a number of them, and saves them as PNG files.
+    A RUN that makes pictures is asked for a number of them, and saves them as PNG files; one that
+    finds the class of every pixel saves a mask and an overlay for each picture.
     """
     from septet import api
 
@@ -273,16 +274,23 @@ def predict(
     items = model.task.inputs_from_arguments(list(inputs))
     explanations = model.explain(items) if explain else []
     answers = model.answers(items)
+    saved: list[list[str]] = []
+    if answers and hasattr(answers[0], "to_images") and (out or not as_json):
+        from septet.cli.describing import save_named
+
+        saved = save_named(answers, [str(item) for item in items], out or "predictions")
     if as_json:
         rows = [answer.to_json() for answer in answers]
+        for row, paths in zip(rows, saved, strict=False):
+            row["files"] = paths
         for row, explanation in zip(rows, explanations, strict=False):
             row["explanation"] = explanation.to_json()
         print_json(rows)
         return
-    if hasattr(answers[0], "to_image"):
+    if hasattr(answers[0], "to_image") and not saved:
         from septet.cli.describing import save_pictures
 
-        for path in save_pictures(answers, out):
+        for path in save_pictures(answers, out or "generated"):
             click.echo(path)
         return
     from septet.cli.describing import print_explanation, visible
@@ -290,7 +298,8 @@ def predict(
     names = [str(item) for item in items] if len(items) == len(answers) else None
     for place, answer in enumerate(answers):
         label = visible(names[place]) if names else f"{place + 1}"
-        click.echo(f"{label}\t{answer}")
+        files = "".join(f"\t{visible(path)}" for path in saved[place]) if saved else ""
+        click.echo(f"{label}\t{answer}{files}")
         if explain:
             print_explanation(explanations[place])
 

@@ -29,6 +29,10 @@ TITLES = {
     "root_mean_squared_error": "root mean squared error",
     "seconds": "seconds",
     "f1": "F1",
+    "iou": "IoU",
+    "mean_iou": "mean IoU",
+    "iou_with_background": "IoU with background",
+    "boundary_f": "boundary F",
 }
 TRAINING_FIGURES = ("curves.png",)
 MISTAKE_FIGURES = ("mistakes.png",)
@@ -196,17 +200,20 @@ def _per_class(evaluation: Mapping[str, Any]) -> Html:
     if not entries:
         return Html("")
     shown, rest = page.capped(entries, MOST_CLASSES)
+    # What a class is judged by first: areas by their overlap, answers by F1.
+    main = "iou" if "iou" in entries[0] else "f1"
+    keys = [key for key in ("precision", "recall", main, "boundary_f") if key in entries[0]]
     rows = [
         [
             entry.get("label"),
-            *(show_number(entry.get(key)) for key in ("precision", "recall", "f1")),
-            show_interval(_mapping(entry.get("intervals")).get("f1")),
+            *(show_number(entry.get(key)) for key in keys),
+            show_interval(_mapping(entry.get("intervals")).get(main)),
             show_number(entry.get("support")),
         ]
         for entry in shown
     ]
-    header = ["class", "precision", "recall", "F1", "95 % of F1", "examples"]
-    return join([element("h3", "Each class"), table(header, rows, range(1, 6)), rest])
+    header = ["class", *map(title_of, keys), f"95 % of {title_of(main)}", "examples"]
+    return join([element("h3", "Each class"), table(header, rows, range(1, len(header))), rest])
 
 
 def _confusions(evaluation: Mapping[str, Any]) -> Html:
@@ -226,7 +233,8 @@ def _confusions(evaluation: Mapping[str, Any]) -> Html:
         for count, row, column in cells[:MOST_CONFUSIONS]
     ]
     title = element("h3", "Most frequent confusions")
-    return join([title, table(["actual", "answered", "examples"], rows, [2])])
+    counted = str(evaluation.get("confusion_of", "examples"))
+    return join([title, table(["actual", "answered", counted], rows, [2])])
 
 
 def _mistakes(

@@ -13,6 +13,7 @@ KILLS = {
     "tabular-regression": 8,
     "image-classification": 10,
     "image-generation": 6,
+    "semantic-segmentation": 4,
     "sentiment-analysis": 4,
 }
 
