@@ -72,7 +72,7 @@ def _limit_resources() -> None:
         return  # not every system has these limits; the pixel cap holds everywhere
 
 
-def _answer(path: str, box: list[int], is_mask: bool) -> tuple[dict[str, Any], bytes]:
+def _answer(path: str, box: list[int], is_mask: bool = False) -> tuple[dict[str, Any], bytes]:
     try:
         content = read_file(path)
         if is_mask:

@@ -32,8 +32,10 @@ def starts(length: int, tile: int, overlap: int) -> list[int]:
     """Where tiles begin along a side so that neighbours share at least `overlap` pixels."""
     if length <= tile:
         return [0]
-    step = max(STEP, (tile - overlap) // STEP * STEP)
-    last = -(-(length - tile) // STEP) * STEP
+    # Tiles too small for that begin where they overlap enough.
+    unit = STEP if tile - overlap >= STEP else 1
+    step = (tile - overlap) // unit * unit
+    last = -(-(length - tile) // unit) * unit
     return [*range(0, last, step), last]
 
 

@@ -34,6 +34,18 @@ def test_tiles_reach_the_end_and_overlap_enough(length):
     assert all(later - earlier <= 56 for earlier, later in itertools.pairwise(begins))
 
 
+@pytest.mark.parametrize("tile", [32, 40])
+def test_small_tiles_overlap_as_well(tile):
+    begins = tiles.starts(100, tile, tile // 2)
+    assert begins[-1] + tile >= 100
+    assert all(later - earlier <= tile // 2 for earlier, later in itertools.pairwise(begins))
+    pixels = np.random.default_rng(1).integers(0, 256, (100, 90, 3), dtype=np.uint8)
+    bands = tiles.blended(
+        pixels, (tile, tile), lambda t: t.astype(np.float32), overlap=tile // 2, margin=2
+    )
+    np.testing.assert_allclose(np.concatenate([b for _, b in bands]), pixels, rtol=1e-5)
+
+
 def smoothed(pictures: np.ndarray, radius: int) -> np.ndarray:
     """A network that looks `radius` pixels far: sums over windows, zeros outside: [n, h, w, 2]."""
     values = pictures[..., 0].astype(np.float64)
