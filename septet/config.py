@@ -98,10 +98,20 @@ class TrainingOptions(Options):
         le=1000.0,
         description="Decoupled weight decay, for adamw, lion, muon, lamb and adafactor.",
     )
-    loss: Literal["auto", "cross-entropy", "focal", "squared", "absolute", "huber"] = Field(
+    loss: Literal[
+        "auto",
+        "cross-entropy",
+        "focal",
+        "squared",
+        "absolute",
+        "huber",
+        "dice",
+        "cross-entropy+dice",
+        "focal+dice",
+    ] = Field(
         default="auto",
         description="What is made small: of classes cross-entropy (auto) or focal, of numbers "
-        "squared (auto), absolute or huber.",
+        "squared (auto), absolute or huber, of pixels cross-entropy, focal, dice or a sum.",
     )
     label_smoothing: Probability = Field(
         default=0.0,

@@ -11,6 +11,7 @@ TASKS: Mapping[str, str] = {
     "image-classification": "septet.vision.classification:ImageClassification",
     "image-generation": "septet.vision.generation:ImageGeneration",
     "object-detection": "septet.vision.detection:ObjectDetection",
+    "semantic-segmentation": "septet.vision.segmentation.task:SemanticSegmentation",
     "sentiment-analysis": "septet.language.classification:SentimentAnalysis",
     "tabular-classification": "septet.tables.classification:TabularClassification",
     "tabular-regression": "septet.tables.regression:TabularRegression",

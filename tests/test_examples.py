@@ -16,6 +16,7 @@ EXPECTED = {
     "forecast_temperature.py": "better than the naive forecast by",
     "predict_a_number.py": "the same weights and log, bit for bit",
     "start_from_a_run.py": "from the run   0.",
+    "segment_clothes.py": "in the first picture: background",
     "stream_a_sensor.py": "the same answers",
     "translate_sentences.py": "seven hundred and fifty-two = siebenhundertzweiundfünfzig",
     "your_keras_model.py": "accuracy on the test examples: 0.8",

@@ -210,6 +210,43 @@ def print_run(summary: dict[str, Any]) -> None:
         console.print(f"Continue with: septet resume {summary['name']}", highlight=False)
 
 
+def save_named(answers: Sequence[Any], names: Sequence[str], folder: str) -> list[list[str]]:
+    """Save each answer's pictures as PNG files in `folder`, called after its input; their paths.
+
+    A name that is taken gets a number, so that nothing is lost.
+
+    Raises:
+        StorageError: A file could not be written.
+    """
+    import io
+    from pathlib import Path
+
+    from septet.runs import storage
+
+    place, saved = Path(folder), []
+    for answer, name in zip(answers, names, strict=True):
+        pictures = answer.to_images()
+        stem = free_stem(place, Path(name).stem or "picture", list(pictures))
+        paths = []
+        for ending, picture in pictures.items():
+            file = io.BytesIO()
+            picture.save(file, "PNG")
+            path = place / f"{stem}{ending}.png"
+            storage.commit_file(path, file.getvalue())
+            paths.append(str(path))
+        saved.append(paths)
+    return saved
+
+
+def free_stem(folder: Any, stem: str, endings: Sequence[str]) -> str:
+    """`stem`, or with the first number after it that no file in `folder` has yet."""
+    number, free = 1, stem
+    while any((folder / f"{free}{ending}.png").exists() for ending in endings):
+        number += 1
+        free = f"{stem}-{number}"
+    return free
+
+
 def save_pictures(answers: Sequence[Any], folder: str) -> list[str]:
     """Save answers that are pictures as PNG files of their own in `folder`; their paths.
 

@@ -253,8 +253,8 @@ def evaluate(run: str, source: str | None, backend: str | None, as_json: bool) -
 @click.argument("run")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option(
-    "--out", default="generated",
-    help="Folder for pictures that RUN makes, or that explain its answers.",
+    "--out", metavar="FOLDER",
+    help="For pictures that RUN makes or draws on, masks it finds, and explanations.",
 )  # fmt: skip
 @click.option(
     "--explain", is_flag=True,
@@ -270,7 +270,7 @@ def evaluate(run: str, source: str | None, backend: str | None, as_json: bool) -
 def predict(
     run: str,
     inputs: Sequence[str],
-    out: str,
+    out: str | None,
     explain: bool,
     pairs: Sequence[str],
     stream: bool,
@@ -279,7 +279,8 @@ def predict(
 ) -> None:
     """Print RUN's answer for each INPUT (a path, or what the task takes).
 
-    A RUN that makes pictures is asked for a number of them, and saves them as PNG files.
+    A RUN that makes pictures is asked for a number of them, and saves them as PNG files; one that
+    finds the class of every pixel saves a mask and an overlay for each picture.
     """
     from septet.cli.describing import Streaming, parse_how
 
@@ -295,16 +296,23 @@ def predict(
             model.answers(items, how, hear)
         return
     answers = model.answers(items, how)
+    saved: list[list[str]] = []
+    if answers and hasattr(answers[0], "to_images") and (out or not as_json):
+        from septet.cli.describing import save_named
+
+        saved = save_named(answers, [str(item) for item in items], out or "predictions")
     if as_json:
         rows = [answer.to_json() for answer in answers]
+        for row, paths in zip(rows, saved, strict=False):
+            row["files"] = paths
         for row, explanation in zip(rows, explanations, strict=False):
             row["explanation"] = explanation.to_json()
         print_json(rows)
         return
-    if hasattr(answers[0], "to_image"):
+    if hasattr(answers[0], "to_image") and not saved:
         from septet.cli.describing import save_pictures
 
-        for path in save_pictures(answers, out):
+        for path in save_pictures(answers, out or "generated"):
             click.echo(path)
         return
     from septet.cli.describing import (
@@ -316,16 +324,19 @@ def predict(
     )
 
     pictures = model.task.draw_explanations(items, explanations, model.prepared) if explain else []
-    drawn = save_arrays(pictures, out)
+    drawn = save_arrays(pictures, out or "generated")
 
     if model.task.decoding_options is not None:
         click.echo("\n\n".join(printable(str(answer)) for answer in answers))
         return
     names = [str(item) for item in items] if len(items) == len(answers) else None
-    overlays = save_overlays(answers, names, out) if hasattr(answers[0], "overlay") else []
+    overlays = (
+        save_overlays(answers, names, out or "generated") if hasattr(answers[0], "overlay") else []
+    )
     for place, answer in enumerate(answers):
         label = visible(names[place]) if names else f"{place + 1}"
-        click.echo(f"{label}\t{answer}")
+        files = "".join(f"\t{visible(path)}" for path in saved[place]) if saved else ""
+        click.echo(f"{label}\t{answer}{files}")
         if drawn:
             click.echo(f"    {explanations[place].method}: {drawn[place]}")
         elif explain:

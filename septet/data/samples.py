@@ -347,6 +347,7 @@ MOVIE_SENTENCES = Sample(
 SCENES = Sample(
     name="scenes",
     task="object-detection",
+    also=("semantic-segmentation",),
     summary="4,000 + 500 scenes of 160x160 pixels, made of cut-outs on photographs: boxes and "
     "masks of 8 classes",
     licence="GPL-2.0 (cut-outs), GPL-2.0-or-later and BSD-3-Clause (photographs)",

@@ -40,6 +40,10 @@ TITLES = {
     "map_medium": "mAP of medium things",
     "map_large": "mAP of large things",
     "recall_100": "recall of the best 100",
+    "iou": "IoU",
+    "mean_iou": "mean IoU",
+    "iou_with_background": "IoU with background",
+    "boundary_f": "boundary F",
 }
 TRAINING_FIGURES = ("curves.png",)
 MISTAKE_FIGURES = ("mistakes.png",)
@@ -210,20 +214,27 @@ def _per_class(evaluation: Mapping[str, Any]) -> Html:
     if not entries:
         return Html("")
     shown, rest = page.capped(entries, MOST_CLASSES)
-    is_boxes = "map_50" in entries[0]
-    keys = ("map_50", "map", "recall_100") if is_boxes else ("precision", "recall", "f1")
-    central, counted = ("map_50", "boxes") if is_boxes else ("f1", "examples")
+    keys, main, counted = _class_columns(entries[0])
     rows = [
         [
             entry.get("label"),
             *(show_number(entry.get(key)) for key in keys),
-            show_interval(_mapping(entry.get("intervals")).get(central)),
+            show_interval(_mapping(entry.get("intervals")).get(main)),
             show_number(entry.get("support")),
         ]
         for entry in shown
     ]
-    header = ["class", *map(title_of, keys), f"95 % of {title_of(central)}", counted]
-    return join([element("h3", "Each class"), table(header, rows, range(1, 6)), rest])
+    header = ["class", *map(title_of, keys), f"95 % of {title_of(main)}", counted]
+    return join([element("h3", "Each class"), table(header, rows, range(1, len(header))), rest])
+
+
+def _class_columns(entry: Mapping[str, Any]) -> tuple[list[str], str, str]:
+    """What is shown of each class, by which it is judged first, and what is counted of it."""
+    if "map_50" in entry:
+        return ["map_50", "map", "recall_100"], "map_50", "boxes"
+    main = "iou" if "iou" in entry else "f1"
+    keys = ("precision", "recall", main, "boundary_f")
+    return [key for key in keys if key in entry], main, "examples"
 
 
 def _confusions(evaluation: Mapping[str, Any]) -> Html:
@@ -243,7 +254,8 @@ def _confusions(evaluation: Mapping[str, Any]) -> Html:
         for count, row, column in cells[:MOST_CONFUSIONS]
     ]
     title = element("h3", "Most frequent confusions")
-    return join([title, table(["actual", "answered", "examples"], rows, [2])])
+    counted = str(evaluation.get("confusion_of", "examples"))
+    return join([title, table(["actual", "answered", counted], rows, [2])])
 
 
 def _mistakes(

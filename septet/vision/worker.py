@@ -56,7 +56,7 @@ def main() -> None:
     while (message := receive(requests)) is not None:
         request, _ = message
         for path in request["paths"]:
-            header, pixels = _answer(path, request["box"])
+            header, pixels = _answer(path, request["box"], request.get("is_mask", False))
             send(answers, header, pixels)
 
 
@@ -72,9 +72,12 @@ def _limit_resources() -> None:
         return  # not every system has these limits; the pixel cap holds everywhere
 
 
-def _answer(path: str, box: list[int]) -> tuple[dict[str, Any], bytes]:
+def _answer(path: str, box: list[int], is_mask: bool = False) -> tuple[dict[str, Any], bytes]:
     try:
-        return decode(read_file(path), (box[0], box[1]), exact=bool(box[2]))
+        content = read_file(path)
+        if is_mask:
+            return decode_mask(content)
+        return decode(content, (box[0], box[1]), exact=bool(box[2]))
     except Unusable as problem:
         code, reason, remedy = problem.args
     except MemoryError:
@@ -182,6 +185,43 @@ def decode(content: bytes, box: tuple[int, int], *, exact: bool) -> tuple[dict[s
         "blank": blank,
     }
     return known, picture.tobytes()
+
+
+def decode_mask(content: bytes) -> tuple[dict[str, Any], bytes]:
+    """One mask: for each pixel the place of its value in a list of the values that occur.
+
+    Args:
+        content: The whole file.
+
+    Returns:
+        What is known of it ("height", "width", "format", "values", "counts", "colours", "digest")
+        and the places, uint8 [height, width]. Values are the numbers of an indexed or grey
+        picture, and None of one in colour; colours are what they look like, as [red, green, blue].
+
+    Raises:
+        Unusable: A limit is broken, or it has more than 256 values. Pillow raises nearly any
+            other error on bad bytes.
+    """
+    from PIL import Image
+
+    from septet.vision.pixels import values_of
+
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
+    with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+        kind = "JPEG" if opened.format == "MPO" else str(opened.format)
+        require_few_pixels(opened.width, opened.height)
+        opened.load()
+        _require_end(content, kind)
+        values, colours, counts, places = values_of(opened)
+    known = {
+        "height": places.shape[0],
+        "width": places.shape[1],
+        "format": kind,
+        "values": values,
+        "counts": counts,
+        "colours": colours,
+    }
+    return known, places.tobytes()
 
 
 def _count_frames(picture: Any) -> int:

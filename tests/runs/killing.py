@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from tests.runs.hostile import good_folder
+from tests.vision.segmentation.making_masks import make_pairs
 
 # Starting a process also asks how the others are, and two threads that ask at once get one answer.
 ASKING = threading.Lock()
@@ -51,6 +52,14 @@ GENERATION_SETTINGS = [
     "data.test_fraction=0.3",
 ]
 
+SEGMENTATION_SETTINGS = [
+    *CHECKPOINTS,
+    "training.epochs=2",
+    "training.batch_size=8",
+    "model.width=4",
+    "model.depth=1",
+    "model.stem=2",
+]
 TEXT_SETTINGS = [
     *CHECKPOINTS,
     "training.epochs=2",
@@ -124,6 +133,9 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     tuning = [*PICTURE_SETTINGS, *start, *changes]
     jobs["fine-tuning"] = Job("image-classification", path, tuning)
     jobs["image-generation"] = Job("image-generation", path, GENERATION_SETTINGS)
+    jobs["semantic-segmentation"] = Job(
+        "semantic-segmentation", make_pairs(folder / "masks", 45), SEGMENTATION_SETTINGS
+    )
     jobs["sentiment-analysis"] = Job(
         "sentiment-analysis", texts_for_a_job(folder / "texts.tsv"), TEXT_SETTINGS
     )

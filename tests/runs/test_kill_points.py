@@ -14,6 +14,7 @@ KILLS = {
     "image-classification": 10,
     "fine-tuning": 3,
     "image-generation": 6,
+    "semantic-segmentation": 4,
     "sentiment-analysis": 4,
     "translation": 4,
     "object-detection": 4,
