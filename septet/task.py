@@ -157,6 +157,10 @@ class Task(ABC):
         """
         return None
 
+    def most_at_once(self, prepared: Prepared) -> int:
+        """Examples that outputs are computed for at a time; fewer where one takes much memory."""
+        return 256
+
     @abstractmethod
     def evaluate(self, outputs: "np.ndarray", split: "Split", prepared: Prepared) -> dict[str, Any]:
         """The field's standard scores of the network's `outputs` on `split`.
@@ -193,6 +197,16 @@ class Task(ABC):
 
     def explainable(self, split: "Split", row: int) -> Any:
         """The example at `row` as one of the inputs that `explain` takes."""
+        raise NotImplementedError
+
+    streams: ClassVar[bool] = False
+    """Whether `stream` answers while an input comes in."""
+
+    def stream(self, network: Any, prepared: Prepared, *, platform: str) -> Any:
+        """What answers after each part of an input, its state carried along.
+
+        Has `step(part) -> answer`, `reset()`, and `follow(source) -> iterator of (place, answer)`.
+        """
         raise NotImplementedError
 
     @abstractmethod

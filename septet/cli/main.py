@@ -252,6 +252,7 @@ def evaluate(run: str, source: str | None, backend: str | None, as_json: bool) -
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("--out", default="generated", help="Folder for pictures that RUN makes.")
 @click.option("--explain", is_flag=True, help="Say which words decided, where the task can.")
+@click.option("--stream", is_flag=True, help="Answer after every frame of a video.")
 @backend_option
 @json_option
 def predict(
@@ -259,6 +260,7 @@ def predict(
     inputs: Sequence[str],
     out: str,
     explain: bool,
+    stream: bool,
     backend: str | None,
     as_json: bool,
 ) -> None:
@@ -271,6 +273,13 @@ def predict(
     backends.choose(backend)
     model = api.load(run)
     items = model.task.inputs_from_arguments(list(inputs))
+    if stream and explain:
+        raise InputError("Choose one of --stream and --explain.")
+    if stream:
+        from septet.cli.describing import follow
+
+        follow(model.stream(), items, as_json=as_json)
+        return
     explanations = model.explain(items) if explain else []
     answers = model.answers(items)
     if as_json:

@@ -227,7 +227,10 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
     prepare = _compiled_loop if backends.current() == "jax" else _keras_loop
     feed, loop_from, state = prepare(model, arrays, config, around, platform, note)
     summarize = task.summarize(material.prepared)
-    predictor = Predictor(task.shipped_network(model), platform=platform, summarize=summarize)
+    predictor = Predictor(
+        task.shipped_network(model), platform=platform, summarize=summarize,
+        batch_size=task.most_at_once(material.prepared),
+    )  # fmt: skip
     return Session(
         material, platform, (name, arguments), model, feed, loop_from, state, predictor,
         summarize is not None,
