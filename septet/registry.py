@@ -14,6 +14,7 @@ TASKS: Mapping[str, str] = {
     "tabular-classification": "septet.tables.classification:TabularClassification",
     "tabular-regression": "septet.tables.regression:TabularRegression",
     "text-classification": "septet.language.classification:TextClassification",
+    "video-classification": "septet.vision.video.classification:VideoClassification",
 }
 
 ARCHITECTURES: Mapping[str, str] = {
@@ -32,6 +33,8 @@ ARCHITECTURES: Mapping[str, str] = {
     "transformer": "septet.models.transformer:encoder_decoder",
     "transformer-decoder": "septet.models.transformer:decoder",
     "transformer-encoder": "septet.models.transformer:encoder",
+    "video-cnn": "septet.models.video:video_cnn",
+    "video-recurrent": "septet.models.video:video_recurrent",
 }
 
 SAMPLES: Mapping[str, str] = {
@@ -39,6 +42,7 @@ SAMPLES: Mapping[str, str] = {
     "diabetes": "septet.data.samples:DIABETES",
     "fashion-mnist": "septet.data.samples:FASHION_MNIST",
     "fashion-sample": "septet.data.samples:FASHION_SAMPLE",
+    "moving-digits": "septet.data.samples:MOVING_DIGITS",
     "nyc-temperature": "septet.data.samples:NYC_TEMPERATURE",
     "nyc-weather": "septet.data.samples:NYC_WEATHER",
     "movie-sample": "septet.data.samples:MOVIE_SAMPLE",

@@ -16,6 +16,8 @@ from septet.errors import ConfigError
 
 SERIES_STEPS = 50
 """Time steps of a made-up series for `recurrent`, which takes any number."""
+CLIP_FRAMES = 16
+"""Frames of a made-up clip for networks for videos, which take any number."""
 TEXT_TOKENS = 40
 """Tokens of a made-up text for networks that take any number."""
 PADDED_SHARE = 0.25
@@ -120,6 +122,12 @@ def _pictures(draw: np.random.Generator, size: int, given: Arguments) -> tuple[A
     shape = (size, given["height"], given["width"], given["channels"])
     pictures = draw.integers(0, 256, shape, dtype=np.uint8)
     return {"pictures": pictures}, draw.integers(0, given["num_classes"], size).astype(np.int32)
+
+
+def _clips(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
+    shape = (size, 1, CLIP_FRAMES, given["height"], given["width"], given["channels"])
+    clips = draw.integers(0, 256, shape, dtype=np.uint8)
+    return {"clips": clips}, draw.integers(0, given["num_classes"], size).astype(np.int32)
 
 
 def _real_pictures(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
@@ -284,5 +292,9 @@ EXAMPLES: Mapping[str, Example] = {
         },
         _encoded,
         _by_outputs,
+    ),
+    "video-cnn": Example({**CLASSES_10, "filters": [16, 32]}, _clips, lambda given: "softmax"),
+    "video-recurrent": Example(
+        {**CLASSES_10, "filters": [16, 32]}, _clips, lambda given: "softmax"
     ),
 }  # fmt: skip

@@ -58,6 +58,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "text-encoder": ("text-encoder", {**SMALL, **TEXT, "dim": 8}),
     "text-lstm": ("text-recurrent", {**TEXT, "kind": "lstm", "units": 5}),
     "text-gru": ("text-recurrent", {**TEXT, "kind": "gru", "units": 5, "depth": 2}),
+    "video-cnn": ("video-cnn", {**SCALED, "filters": [4, 6], "dropout": 0.0}),
+    "video-recurrent": (
+        "video-recurrent",
+        {**SCALED, "filters": [4], "dense_dim": 6, "units": 5, "dropout": 0.0},
+    ),
     "discriminator": ("discriminator", {**PICTURE, "filters": 4}),
     "discriminator-dense": (
         "discriminator",
@@ -119,6 +124,8 @@ def inputs(name: str) -> Any:
         return drawn["noise"]
     if architecture == "discriminator":
         return random.uniform(-1.0, 1.0, (BATCH, 8, 8, 1)).astype(np.float32)
+    if architecture.startswith("video-"):
+        return {"clips": random.integers(0, 256, (BATCH, 2, 4, 8, 8, 1)).astype(np.uint8)}
     if architecture.startswith("text-"):
         return {"tokens": drawn["texts"]}
     wanted = {
