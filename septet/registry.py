@@ -17,6 +17,7 @@ TASKS: Mapping[str, str] = {
     "tabular-regression": "septet.tables.regression:TabularRegression",
     "text-classification": "septet.language.classification:TextClassification",
     "translation": "septet.language.translation:Translation",
+    "video-classification": "septet.vision.video.classification:VideoClassification",
 }
 
 ARCHITECTURES: Mapping[str, str] = {
@@ -42,6 +43,8 @@ ARCHITECTURES: Mapping[str, str] = {
     "translation-gru": "septet.models.translation:recurrent",
     "translation-transformer": "septet.models.translation:transformer",
     "unet": "septet.models.segmentation:unet",
+    "video-cnn": "septet.models.video:video_cnn",
+    "video-recurrent": "septet.models.video:video_recurrent",
 }
 
 SAMPLES: Mapping[str, str] = {
@@ -52,6 +55,7 @@ SAMPLES: Mapping[str, str] = {
     "fashion-sample": "septet.data.samples:FASHION_SAMPLE",
     "libreoffice-en-de": "septet.data.samples:LIBREOFFICE",
     "number-words": "septet.data.samples:NUMBER_WORDS",
+    "moving-digits": "septet.data.samples:MOVING_DIGITS",
     "nyc-temperature": "septet.data.samples:NYC_TEMPERATURE",
     "nyc-weather": "septet.data.samples:NYC_WEATHER",
     "movie-sample": "septet.data.samples:MOVIE_SAMPLE",

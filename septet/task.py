@@ -358,6 +358,16 @@ class Task(ABC):
         """A text that the network makes, looked at every minute of training, or None."""
         return None
 
+    streams: ClassVar[bool] = False
+    """Whether `stream` answers while an input comes in."""
+
+    def stream(self, network: Any, prepared: Prepared, *, platform: str) -> Any:
+        """What answers after each part of an input, its state carried along.
+
+        Has `step(part) -> answer`, `reset()`, and `follow(source) -> iterator of (place, answer)`.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def draw(
         self,

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -337,6 +338,18 @@ def print_explanation(explanation: Any, console: Console | None = None) -> None:
         colour += "blue" if value > 0 else "dark_orange"
         text.append(visible(part), style=colour if strength > 0.1 else "")
     console.print(text, soft_wrap=True)
+
+
+def follow(stream: Any, items: Sequence[Any], *, as_json: bool) -> None:
+    """Print an answer for each part of each input while it comes in; as JSON, one object a line."""
+    for item in items:
+        for place, answer in stream.follow(item):
+            if as_json:
+                row = {"input": str(item), "frame": place, **answer.to_json()}
+                click.echo(json.dumps(row, ensure_ascii=False, allow_nan=False))
+            else:
+                named = f"{visible(str(item))}\t" if len(items) > 1 else ""
+                click.echo(f"{named}frame {place + 1}\t{answer}")
 
 
 def visible(text: str) -> str:

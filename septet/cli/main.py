@@ -264,7 +264,9 @@ def evaluate(run: str, source: str | None, backend: str | None, as_json: bool) -
     "--set", "pairs", multiple=True, metavar="NAME=VALUE",
     help="How an answer is made, where the task has such settings, as in temperature=0.8.",
 )  # fmt: skip
-@click.option("--stream", is_flag=True, help="Print a text while it is being written.")
+@click.option(
+    "--stream", is_flag=True, help="Print a text as it is written; answer each frame of a video."
+)
 @backend_option
 @json_option
 def predict(
@@ -290,6 +292,13 @@ def predict(
     backends.choose(backend)
     model = api.load(run)
     items = model.task.inputs_from_arguments(list(inputs))
+    if stream and explain:
+        raise InputError("Choose one of --stream and --explain.")
+    if stream and model.task.streams:
+        from septet.cli.describing import follow
+
+        follow(model.stream(), items, as_json=as_json)
+        return
     explanations = model.explain(items) if explain else []
     if stream and not as_json:
         with Streaming(several=len(items) > 1) as hear:

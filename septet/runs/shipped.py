@@ -43,6 +43,7 @@ class Model:
             [variable.value for variable in network.non_trainable_variables],
         )
         summarize = self.task.summarize(description.prepared)
+        self._platform = platform
         self._predictor = Predictor(
             network,
             platform=platform,
@@ -116,6 +117,19 @@ class Model:
                 "Predict without an explanation."
             )
         return self.task.explain(self.network, self._weights, inputs, self.prepared)
+
+    def stream(self) -> Any:
+        """What answers while an input comes in, as frame by frame; see `Task.stream`.
+
+        Raises:
+            InputError: The task answers for whole inputs alone.
+        """
+        if not self.task.streams:
+            raise InputError(
+                f"The task {self.description.task} answers for whole inputs alone. "
+                "Predict without a stream."
+            )
+        return self.task.stream(self.network, self.prepared, platform=self._platform)
 
     def outputs(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
         """The network's outputs for encoded inputs: float32 [n, ...]."""

@@ -10,7 +10,7 @@ import io
 import os
 import stat
 import sys
-from typing import Any
+from typing import Any, BinaryIO
 
 from septet.data.messages import receive, send
 from septet.vision.pixels import (
@@ -47,7 +47,7 @@ MAX_ADDRESS_SPACE = 4 * 2**30
 def main() -> None:
     """Answer requests until the parent closes the pipe."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    _limit_resources()
+    limit_resources()
     from PIL import Image, features
 
     Image.init()
@@ -60,7 +60,8 @@ def main() -> None:
             send(answers, header, pixels)
 
 
-def _limit_resources() -> None:
+def limit_resources() -> None:
+    """No core files, and at most `MAX_ADDRESS_SPACE` of memory, where the system can do that."""
     try:
         import resource
 
@@ -94,6 +95,24 @@ def read_file(path: str) -> bytes:
     Raises:
         Unusable: It is missing, forbidden, not a regular file, empty or too large.
     """
+    file, size = open_file(path)
+    with file:
+        if size > MAX_FILE_BYTES:
+            raise unusable(
+                "huge-picture",
+                f"The file has {size / 2**20:.0f} MiB; at most "
+                f"{MAX_FILE_BYTES // 2**20} MiB are read.",
+                "Make it smaller or remove it.",
+            )
+        return file.read(MAX_FILE_BYTES + 1)
+
+
+def open_file(path: str) -> tuple[BinaryIO, int]:
+    """The regular file at `path`, open, and its size; see `read_file`.
+
+    Raises:
+        Unusable: It is missing, forbidden, not a regular file or empty.
+    """
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         handle = os.open(path, flags | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
@@ -103,17 +122,10 @@ def read_file(path: str) -> bytes:
     if not stat.S_ISREG(status.st_mode):
         os.close(handle)
         raise _not_a_file()
-    with os.fdopen(handle, "rb") as file:
-        if status.st_size == 0:
-            raise unusable("empty-file", "The file has 0 bytes.", "Copy it again or remove it.")
-        if status.st_size > MAX_FILE_BYTES:
-            raise unusable(
-                "huge-picture",
-                f"The file has {status.st_size / 2**20:.0f} MiB; at most "
-                f"{MAX_FILE_BYTES // 2**20} MiB are read.",
-                "Make it smaller or remove it.",
-            )
-        return file.read(MAX_FILE_BYTES + 1)
+    if status.st_size == 0:
+        os.close(handle)
+        raise unusable("empty-file", "The file has 0 bytes.", "Copy it again or remove it.")
+    return os.fdopen(handle, "rb"), status.st_size
 
 
 def _unopened(error: Exception) -> Unusable:

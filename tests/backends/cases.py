@@ -141,6 +141,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             "head_depth": 1,
         },
     ),
+    "video-cnn": ("video-cnn", {**SCALED, "filters": [4, 6], "dropout": 0.0}),
+    "video-recurrent": (
+        "video-recurrent",
+        {**SCALED, "filters": [4], "dense_dim": 6, "units": 5, "dropout": 0.0},
+    ),
     "discriminator": ("discriminator", {**PICTURE, "filters": 4}),
     "discriminator-dense": (
         "discriminator",
@@ -204,6 +209,8 @@ def inputs(name: str) -> Any:
         return random.uniform(-1.0, 1.0, (BATCH, 8, 8, 1)).astype(np.float32)
     if architecture == "detector":
         return {"pictures": random.integers(0, 256, (BATCH, 32, 64, 1)).astype(np.uint8)}
+    if architecture.startswith("video-"):
+        return {"clips": random.integers(0, 256, (BATCH, 2, 4, 8, 8, 1)).astype(np.uint8)}
     if architecture.startswith("text-"):
         return {"tokens": drawn["texts"]}
     wanted = {

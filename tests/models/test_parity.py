@@ -80,6 +80,8 @@ compared with PyTorch's outputs for weights by its names, in test_pretrained.py;
 Keras' own."""
 NOT_COMPARED |= {"translation-gru", "translation-transformer"}
 """Several sequences in a row are a mask that PyTorch's own have not; their blocks are compared."""
+NOT_COMPARED |= {"video-cnn", "video-recurrent"}
+"""Trained beside the same in PyTorch, from the same weights, by benchmarks/video_peers.py."""
 
 
 def test_every_architecture_has_a_counterpart():
