@@ -122,8 +122,11 @@ class ObjectDetection(Task):
     most_epochs: ClassVar[int] = 100
     monitor: ClassVar[tuple[str, str]] = ("validation_map_50", "max")
     scoring_s: ClassVar[float] = 8.0
-    scored_at_once: ClassVar[int] = 64
     loss: ClassVar[str] = "detection"
+
+    def scored_at_once(self, prepared: Prepared) -> int:
+        """Few, since outputs for every place of a picture are large."""
+        return 64
 
     def read(self, source: Path, options: DetectionDataOptions, seed: int) -> Dataset:
         """Read, check and split the labelled pictures at `source`."""

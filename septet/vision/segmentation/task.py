@@ -80,9 +80,12 @@ class SemanticSegmentation(Task):
     least_epochs: ClassVar[int] = 20
     least_steps: ClassVar[int] = 1000
     most_epochs: ClassVar[int] = 100
-    scored_at_once: ClassVar[int] = 16
     monitor: ClassVar[tuple[str, str]] = ("validation_mean_iou", "max")
     loss: ClassVar[str] = "pixels"
+
+    def scored_at_once(self, prepared: Prepared) -> int:
+        """Few, since outputs for every place of a picture are large."""
+        return 16
 
     def read(self, source: Path, options: SegmentationDataOptions, seed: int) -> Dataset:
         """Read, check and split the pictures and masks at `source`."""
