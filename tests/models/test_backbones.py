@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from septet.engine.predict import Predictor
 from septet.models import picture_classifier as classifiers
 from septet.models.backbones import BACKBONES, backbone, pooled
 from septet.models.residual import StemPool
@@ -125,10 +126,13 @@ def test_a_classifier_answers_the_same_alone_and_in_a_batch(name):
         height=32, width=32, backbone=name, settings=settings, **CLASSES
     )
     pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
-    together = np.asarray(network({"pictures": pictures}, training=False))
-    alone = np.concatenate(
-        [np.asarray(network({"pictures": pictures[i : i + 1]}, training=False)) for i in range(3)]
+    weights = (
+        [variable.value for variable in network.trainable_variables],
+        [variable.value for variable in network.non_trainable_variables],
     )
+    answer = Predictor(network, platform="cpu")
+    together = answer(weights, {"pictures": pictures})
+    alone = np.concatenate([answer(weights, {"pictures": pictures[i : i + 1]}) for i in range(3)])
     assert together.shape == (3, 5)
     np.testing.assert_allclose(together, alone, atol=1e-5)
 

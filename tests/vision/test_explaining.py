@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from septet.models.picture_classifier import picture_classifier
+from septet.runs.networks import build_apart
 from septet.vision.explaining import (
     GRAD_CAM,
     ROLL_OUT,
@@ -89,7 +90,7 @@ def test_grad_cam_lies_where_the_evidence_is():
 @pytest.mark.parametrize("backbone", ["resnet-micro", "convnext-micro"])
 def test_a_network_is_split_where_everything_passes(backbone):
     settings = {"width": 4} | ({"stem": "small"} if backbone == "resnet-micro" else {"patch": 1})
-    network = network_of(backbone, **settings)
+    network = build_apart(lambda: network_of(backbone, **settings))
     below, above = split(network)
     assert min(below.output_shape[1:3]) >= 5
     assert len(below.layers) + len(above.layers) >= len(network.layers)
