@@ -69,7 +69,9 @@ def _categories(values: Any, file: str) -> dict[int, str]:
         )
     names: dict[int, str] = {}
     for entry in categories:
-        number, name = (entry.get(k) if isinstance(entry, dict) else None for k in ("id", "name"))
+        fields: dict[str, Any] = entry if isinstance(entry, dict) else {}
+        number: Any = fields.get("id")
+        name: Any = fields.get("name")
         good = type(number) is int and isinstance(name, str) and 0 < len(name) <= LONGEST_NAME
         if not good or number in names or name in names.values():
             raise DataError(
@@ -258,7 +260,7 @@ def _labelme_shapes(values: Any) -> tuple[Shape, ...]:
         pairs = isinstance(points, list) and all(
             isinstance(p, list) and len(p) == 2 for p in points
         )
-        if not pairs or (kind == "rectangle" and len(points) != 2):
+        if not isinstance(points, list) or not pairs or (kind == "rectangle" and len(points) != 2):
             raise ShapeError("A shape's points are no list of pairs.")
         if kind == "rectangle":
             (x0, y0), (x1, y1) = points

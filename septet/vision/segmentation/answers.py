@@ -110,7 +110,7 @@ def classes_of(pixels: np.ndarray, prepared: dict[str, Any], logits: Logits) -> 
     size = prepared["height"], prepared["width"]
     channels = prepared["channels"]
     if prepared["large"] == "tile":
-        fitted = fit(pixels, *pixels.shape[:2], channels)
+        fitted = fit(pixels, pixels.shape[0], pixels.shape[1], channels)
         overlap = min(size) // 2
         bands = tiles.blended(fitted, size, logits, overlap=overlap, margin=overlap // 8)
         classes = np.empty(pixels.shape[:2], np.uint8)

@@ -102,8 +102,8 @@ def _draw_rows(rows: Sequence[int], look: tuple[Any, ...], folder: Path, name: s
 
 def differences(actual: np.ndarray, answer: np.ndarray) -> np.ndarray:
     """Where the answer is right (light), wrong (red) or not asked for (grey): uint8 [h, w, 3]."""
-    result = np.where((actual == answer)[..., None], np.uint8(RIGHT), np.uint8(WRONG))
-    return np.where((actual == IGNORED)[..., None], np.uint8(UNKNOWN), result)
+    result = np.where((actual == answer)[..., None], *np.array([RIGHT, WRONG], np.uint8))
+    return np.where((actual == IGNORED)[..., None], np.array(UNKNOWN, np.uint8), result)
 
 
 def _legend(figure: Any, numbers: list[int], labels: Sequence[str], colours: Sequence[Any]) -> None:
@@ -111,7 +111,7 @@ def _legend(figure: Any, numbers: list[int], labels: Sequence[str], colours: Seq
 
     patches = [
         Patch(
-            facecolor=np.array(colours[n]) / 255,
+            facecolor=tuple(value / 255 for value in colours[n]),
             edgecolor=drawing.GREY,
             label=drawing.safe_label(labels[n], n),
         )

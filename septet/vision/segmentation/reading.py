@@ -211,6 +211,7 @@ def _table(mask: Mask, pair: Pair, legend: Legend | None, ignored: int | None) -
         raise Unfit("no-colours", reason, "Add the columns red, green, blue to it.")
     keys: Sequence[Any] = (mask.values or []) if by_index else mask.colours
     known: dict[Any, int] = legend.by_index(ignored) if by_index else dict(legend.by_colour())
+    key: Any
     for key, count in zip(keys, mask.counts, strict=True):
         if key not in known:
             what = f"number {key}" if by_index else "colour " + ", ".join(map(str, key))
@@ -376,11 +377,13 @@ def _channels(gathered: Gathered) -> int:
 
 def class_counts(splits: dict[str, Split], classes: Sequence[str]) -> dict[str, dict[str, int]]:
     """Of each class and split, in how many examples it is to be seen."""
-    counts = {name: dict.fromkeys(SPLIT_NAMES, 0) for name in classes}
+    counts: dict[str, dict[str, int]] = {
+        name: dict.fromkeys(map(str, SPLIT_NAMES), 0) for name in classes
+    }
     for home, split in splits.items():
         for mask in split.targets:
             for value in np.flatnonzero(np.bincount(mask.ravel(), minlength=256)[: len(classes)]):
-                counts[classes[value]][home] += 1
+                counts[classes[int(value)]][home] += 1
     return counts
 
 

@@ -99,7 +99,7 @@ def find_masks(root: Path, account: Account) -> Found:
         parts = [part.casefold() for part in place.parts[:-1]]
         mask_at = next((n for n, part in enumerate(parts) if part in MASK_FOLDERS), None)
         split = next((SPLIT_NAMES[part] for part in parts if part in SPLIT_NAMES), None)
-        within = [p for p in parts if p not in SPLIT_NAMES | dict.fromkeys(PICTURE_FOLDERS)]
+        within = [p for p in parts if p not in SPLIT_NAMES and p not in PICTURE_FOLDERS]
         is_mask = mask_at is not None or MASK_ENDING.search(place.stem) is not None
         if is_mask:
             within = [part for part in within if part not in MASK_FOLDERS]
