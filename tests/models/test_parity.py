@@ -68,10 +68,8 @@ NOT_COMPARED = {
     *("text-bag", "text-cnn", "text-encoder", "text-recurrent"),
     *("video-cnn", "video-recurrent"),
 }
-"""Of layers that are compared, but for bags of hashed words; whole they are not yet.
-
-Those for videos are trained beside the same in PyTorch, from the same weights, by
-benchmarks/video_peers.py."""
+"""Of layers that are compared, but for bags of hashed words and 3-D convolutions; whole they are
+not yet."""
 
 
 def test_every_architecture_has_a_counterpart():
