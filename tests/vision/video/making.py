@@ -1,6 +1,7 @@
 """Real video files of moving squares, written by PyAV, and folders of frames."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -36,7 +37,7 @@ def write_video(path: Path, clip: np.ndarray, *, rate: int = 12, kind: str = "")
 
     container, codec, pixels = KINDS[kind or path.suffix[1:]]
     with av.open(str(path), "w", format=container) as file:
-        stream = file.add_stream(codec, rate=rate)
+        stream: Any = file.add_stream(codec, rate=rate)
         stream.height, stream.width = clip.shape[1:3]
         stream.pix_fmt = pixels
         stream.codec_context.thread_count = 1
