@@ -262,7 +262,7 @@ class TorchvisionConvNeXt(nn.Module):
 
     def __init__(self, depths: list[int], dim: int):
         super().__init__()
-        norm = partial(LayerNorm2d, eps=1e-6)
+        norm: Any = partial(LayerNorm2d, eps=1e-6)  # pyright: ignore
         parts: list[Any] = [nn.Sequential(nn.Conv2d(3, dim, 4, 4), norm(dim))]
         for stage, depth in enumerate(depths):
             if stage:

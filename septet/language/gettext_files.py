@@ -119,8 +119,9 @@ def _text(data: bytes, name: str) -> Iterator[Message]:
                 is_fuzzy = True
             continue
         keyword = KEYWORD.match(line)
-        begins = keyword is not None and keyword.group(1) in ("msgctxt", "msgid")
-        if begins and not (message and keyword.group(1) == "msgid" and part == "msgctxt"):
+        named = "" if keyword is None else keyword.group(1)
+        begins = named in ("msgctxt", "msgid")
+        if begins and not (message and named == "msgid" and part == "msgctxt"):
             if message is not None:
                 yield message
             message, is_fuzzy = Message(number, is_fuzzy=is_fuzzy), False

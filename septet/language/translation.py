@@ -133,7 +133,7 @@ class Translation(Task):
         encoded = [tokenizer.encode(side) for side in texts]
         sizes = np.array([[len(ids) + 1 for ids in side] for side in encoded], np.int64)
         source_length, target_length = row_lengths(sizes, options.length)
-        packed = pack(*encoded, source_length, target_length)
+        packed = pack(encoded[0], encoded[1], source_length, target_length)
         dataset.account.note(
             "length",
             "train",
@@ -414,8 +414,10 @@ def _opened(prepared: Prepared) -> tuple[PreparedTranslation, Tokenizer]:
 
 def _packed(split: Split, prepared: Prepared) -> Packed:
     checked, tokenizer = _opened(prepared)
-    sides = [tokenizer.encode(side) for side in (split.examples["texts"], split.targets)]
-    return pack(*sides, checked.source_length, checked.target_length)
+    sources, targets = (
+        tokenizer.encode(side.tolist()) for side in (split.examples["texts"], split.targets)
+    )
+    return pack(sources, targets, checked.source_length, checked.target_length)
 
 
 def _sources(texts: list[str], prepared: Prepared, *, is_strict: bool = False) -> list[np.ndarray]:

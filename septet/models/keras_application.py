@@ -50,10 +50,10 @@ class Application:
     is_reversed: bool = False
 
 
-HALF = Application((127.5,) * 3, (127.5,) * 3)
+HALF = Application((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
 IMAGENET = Application((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-CAFFE = Application((123.68, 116.779, 103.939), (1.0,) * 3, is_reversed=True)
-BYTES = Application((0.0,) * 3, (1.0,) * 3)
+CAFFE = Application((123.68, 116.779, 103.939), (1.0, 1.0, 1.0), is_reversed=True)
+BYTES = Application((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 """They have layers of their own that scale."""
 
 APPLICATIONS: Mapping[str, Application] = {

@@ -255,7 +255,9 @@ class PackedGRU(layers.Layer):
         self.units = units
         self.is_backwards = is_backwards
 
-    def build(self, features_shape: Any, segments_shape: Any = None) -> None:
+    def build(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, features_shape: Any, segments_shape: Any = None
+    ) -> None:
         """Update, reset and new state, in this order."""
         del segments_shape
         size = 3 * self.units

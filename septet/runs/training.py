@@ -239,7 +239,7 @@ class Training:
         if (inputs is None and not is_text) or (minute <= self._looked and not at_last):
             return
         self._looked = minute
-        if is_text:
+        if inputs is None:
             self._look_at_text()
             return
         outputs = self.session.predict(shipped_weights(self.loop.state), inputs)

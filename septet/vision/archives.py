@@ -224,7 +224,7 @@ def video_bytes(videos: np.ndarray, place: str) -> tuple[np.ndarray, np.ndarray]
     frames, usable = to_bytes(videos.reshape(-1, *shape[2:]), place)
     return (
         frames.reshape(*shape[:2], *frames.shape[1:]),
-        usable.reshape(shape[:2]).all(axis=1),
+        np.asarray(usable.reshape(shape[:2]).all(axis=1)),
     )
 
 

@@ -141,7 +141,7 @@ def _roll_out(network: Any, blocks: Sequence[Any]) -> Any:
     def work(pictures: Any) -> Any:
         *tokens, logits = inside({"pictures": pictures}, training=False)
         chosen = logits.argmax(axis=1)
-        rolled = None
+        rolled: Any = None
         for block, features in zip(blocks, tokens, strict=True):
             seen = _attention(block, features).mean(axis=1)
             # Half of what a token is comes past the attention, by the shortcut.

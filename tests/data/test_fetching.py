@@ -356,6 +356,7 @@ def test_debian_packages_are_fetched_as_they_are(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fetching, "command", command)
     monkeypatch.setattr(fetching.shutil, "which", lambda tool: f"/usr/bin/{tool}")
+    assert isinstance(SMALL.remote, Remote)
     remote = replace(
         SMALL.remote, files=files, debian_package="", debian_packages=("one=4:1.0", "two=4:2.0")
     )

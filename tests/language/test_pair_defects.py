@@ -141,7 +141,7 @@ def test_what_only_looks_strange_is_not_named(tmp_path, pair):
 
 def test_chinese_in_the_wrong_column_is_named(tmp_path):
     rows = pairs(into="zh")
-    rows[7] = rows[7][::-1]
+    rows[7] = (rows[7][1], rows[7][0])
     rows[9] = (rows[9][0], rows[10][0])
     account = check(write(tmp_path, rows, header=("en", "zh")))
     assert loud(account) == ["swapped-sides pairs.tsv:9", "wrong-language pairs.tsv:11"]

@@ -38,7 +38,7 @@ def network_for(name: str, side: int, num_classes: int = 7) -> keras.Model:
             num_classes=num_classes,
             mean=IMAGENET_MEAN,
             deviation=IMAGENET_DEVIATION,
-            backbone=name.split()[0],
+            backbone=name.split()[0],  # pyright: ignore[reportArgumentType]
         )
     )
 

@@ -33,7 +33,7 @@ def network_of(backbone: str, **settings) -> keras.Model:
         num_classes=2,
         mean=[0.0],
         deviation=[255.0],
-        backbone=backbone,
+        backbone=backbone,  # pyright: ignore[reportArgumentType]
         settings=settings,
     )
 

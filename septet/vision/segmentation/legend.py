@@ -201,12 +201,13 @@ def _colour(values: Any) -> Colour:
 def _checked(entries: list[Entry], has_index: bool, file: str) -> Legend:
     names = [entry.name for entry in entries]
     colours = [entry.colour for entry in entries if entry.colour is not None]
-    of_each: tuple[tuple[str, list[Any]], ...] = (
+    of_each: tuple[tuple[str, Any], ...] = (
         ("name", names),
         ("index", [entry.index for entry in entries]),
         ("colour", colours),
     )
-    for what, values in of_each:
+    for what, given in of_each:
+        values: list[Any] = given
         repeated = [value for value in values if values.count(value) > 1]
         if repeated:
             raise ValueError(f"the {what} {str(repeated[0])[:40]!r} is there twice")
