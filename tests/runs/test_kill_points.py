@@ -14,7 +14,7 @@ KILLS = {
     "image-classification": 10,
     "image-generation": 6,
     "sentiment-analysis": 4,
-    "translation": 4,
+    "translation": 2,
 }
 
 
