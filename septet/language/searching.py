@@ -18,7 +18,7 @@ from septet.language.tokenizer_schema import END, PAD, START, UNKNOWN
 
 BATCHES = (1, 8, 32)
 """Texts searched for at once; what is left is filled up."""
-SHORTEST = 16
+SHORTEST = 32
 MOST_TOKENS = 1024
 """Of a text and of its translation."""
 

@@ -86,7 +86,7 @@ def transformer(
             memory_mask=sides["between_mask"],
         )
     features = layers.LayerNormalization(epsilon=EPSILON, name="normalization")(features)
-    logits = TiedLogits(embedding, name="logits")(features)
+    logits = Logits(embedding, name="logits")(features)
     return keras.Model({"source": source, "target": target}, logits, name="translation_transformer")
 
 
@@ -136,7 +136,7 @@ def recurrent(
     features = PackedGRU(units, name="answering")(features, sides["target_segments"])
     features = layers.Dropout(dropout, name="answer_dropout")(features)
     features = layers.Dense(dim, name="normalization")(features)
-    logits = TiedLogits(embedding, name="logits")(features)
+    logits = Logits(embedding, name="logits")(features)
     return keras.Model({"source": source, "target": target}, logits, name="translation_recurrent")
 
 
@@ -163,6 +163,13 @@ def _sides() -> tuple[Any, Any, dict[str, Any]]:
         "target_places": Places(name="target_places")(target_mask),
     }
     return source, target, sides
+
+
+class Logits(TiedLogits):
+    """Tied logits that carry no mask: which of them count, the loss tells from the labels."""
+
+    def compute_mask(self, *given: Any, **named: Any) -> None:
+        """None: masks here say which position sees which, and losses would take them amiss."""
 
 
 class Segments(layers.Layer):

@@ -62,7 +62,9 @@ def every_sequence(length: int):
             yield (*tokens, END)
 
 
-@pytest.mark.parametrize("strength", [0.0, 0.6, 1.5])
+@pytest.mark.parametrize(
+    "strength", [0.6, *(pytest.param(s, marks=pytest.mark.slow) for s in (0.0, 1.5))]
+)
 def test_a_wide_beam_finds_the_best_of_every_sequence(strength):
     length = 4
     logits = tables(0, 6)
@@ -93,8 +95,8 @@ def literal(table: np.ndarray, beams: int, length: int, strength: float):
     return done[0] if done else (alive[0][0], alive[0][1] / length_penalty(length, strength))
 
 
-@pytest.mark.parametrize("beams", [1, 2, 3])
-@pytest.mark.parametrize("strength", [0.0, 1.0])
+@pytest.mark.parametrize("beams", [2, *(pytest.param(b, marks=pytest.mark.slow) for b in (1, 3))])
+@pytest.mark.parametrize("strength", [1.0, pytest.param(0.0, marks=pytest.mark.slow)])
 def test_a_narrow_beam_finds_what_a_literal_search_finds(beams, strength):
     logits = tables(1, 20)
     found = search(logits, beams, 6, strength)

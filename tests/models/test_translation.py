@@ -58,7 +58,7 @@ def test_pairs_in_one_row_are_answered_as_each_in_its_own(kind):
         at += len(alone)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["transformer", pytest.param("gru", marks=pytest.mark.slow)])
 def test_padding_changes_nothing_and_no_place_sees_a_later_one(kind):
     model = make(kind)
     short = rows(PAIRS[:1], 5, 4)

@@ -12,12 +12,12 @@ KILLS = {
     "tabular-classification": 16,
     "tabular-regression": 8,
     "image-classification": 10,
-    "fine-tuning": 3,
+    "fine-tuning": 2,
     "image-generation": 6,
-    "semantic-segmentation": 4,
+    "semantic-segmentation": 2,
     "sentiment-analysis": 4,
-    "translation": 4,
-    "object-detection": 4,
+    "translation": 2,
+    "object-detection": 2,
 }
 
 
