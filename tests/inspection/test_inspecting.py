@@ -24,9 +24,13 @@ from septet.inspection.players import scenes_of
 SMALL = {
     "adversarial": {"height": 8, "width": 8, "filters": 4},
     "cnn": {"height": 8, "width": 8, "filters": [4, 8], "convolutions": [1, 1], "dense_dim": 8},
+    "detector": {"height": 32, "width": 32, "pyramid_dim": 8, "head_depth": 1},
     "discriminator": {"height": 8, "width": 8, "filters": 4, "design": "dense"},
     "generator": {"height": 8, "width": 8, "filters": 4, "design": "dense"},
+    "keras-application": {},
     "mlp": {"hidden": [8]},
+    "picture-classifier": {},
+    "pixel-head": {},
     "recurrent": {"hidden": [4], "is_bidirectional": True},
     "resnet": {"height": 8, "width": 8, "filters": [4, 8], "blocks": 1},
     "tabular": {"width": 8, "depth": 1, "members": 2},
@@ -54,6 +58,9 @@ SMALL = {
         "vocabulary_size": 20, "length": 6, "dim": 8, "depth": 1, "num_heads": 2,
         "feed_forward_dim": 16,
     },
+    "unet": {"filters": [4, 8], "blocks": [1, 1]},
+    "video-cnn": {"filters": [4, 8]},
+    "video-recurrent": {"filters": [4, 8]},
 }  # fmt: skip
 
 

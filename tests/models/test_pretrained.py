@@ -102,7 +102,7 @@ def test_the_last_layer_stays_out(resnet):
 def test_a_missing_tensor_is_named(resnet):
     refused(
         resnet,
-        r"'w' lacks 1 of the 120 tensors of 'resnet18' \(names of torchvision and timm\): "
+        r"'w' lacks 1 of the 100 tensors of 'resnet18' \(names of torchvision and timm\): "
         r"'layer2.0.conv1.weight'",
         **{"layer2.0.conv1.weight": None},
     )

@@ -271,13 +271,15 @@ def reduction(value: Value, memory: Memory) -> Kernel:
     if not loops:
         lines = _lines(writer, loops)
         return _function(writer, [*lines, f"p0[0] = {given};"])
+    # Only the outermost loop that is kept: its rounds are neighbouring parts of the result.
+    outermost = next((loop for loop in loops if not loop.is_reduced), None)
     shared = _shared(loops, writer)
+    shared = shared if shared is outermost else None
     if loops[-1].is_reduced:
         inner = _accumulated(writer, loops, kind, dtype, target, given, shared)
     else:
         writer.statements.append(f"{target} = {join.format(target, given)};")
         inner = _nest(loops, _lines(writer, loops), shared)
-    # The outermost loop that is kept: its rounds are neighbouring parts of the result.
     start, end = _bounds(shared) if shared else ("0", "1")
     width = value.size // shared.size if shared else value.size
     first = [

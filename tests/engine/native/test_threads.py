@@ -46,6 +46,9 @@ def test_every_kind_of_loop_is_shared():
     # Each is also run by three threads, and must give the same bits.
     same_as_xla(lambda x: jnp.tanh(x) * x.sum(axis=0), wide)
     same_as_xla(lambda x: (x.sum(axis=1), x.max(axis=0), x.sum()), wide, tolerance=2e-5)
+    # Five rows are too few to share, and the inner loop's rounds are no neighbouring sums.
+    few = rng.normal(size=(5, 96, 24)).astype(np.float32)
+    same_as_xla(lambda x: (x.sum(axis=1), x.max(axis=1)), few, tolerance=2e-5)
     same_as_xla(lambda x: x @ x.T, wide, tolerance=1e-5)
     same_as_xla(lambda x: jnp.einsum("bij,bkj->bik", x, x), batch, tolerance=1e-5)
     same_as_xla(lambda x, r: (x[r], x.at[r].add(1.0)), wide, rows)
