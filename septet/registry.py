@@ -14,6 +14,7 @@ TASKS: Mapping[str, str] = {
     "tabular-classification": "septet.tables.classification:TabularClassification",
     "tabular-regression": "septet.tables.regression:TabularRegression",
     "text-classification": "septet.language.classification:TextClassification",
+    "text-generation": "septet.language.generation:TextGeneration",
 }
 
 ARCHITECTURES: Mapping[str, str] = {
@@ -21,6 +22,8 @@ ARCHITECTURES: Mapping[str, str] = {
     "cnn": "septet.models.convolutional:cnn",
     "discriminator": "septet.models.adversarial:discriminator",
     "generator": "septet.models.adversarial:generator",
+    "gpt": "septet.models.gpt:gpt",
+    "language-lstm": "septet.models.language_lstm:language_lstm",
     "mlp": "septet.models.dense:mlp",
     "recurrent": "septet.models.recurrent:recurrent",
     "resnet": "septet.models.convolutional:resnet",
@@ -35,6 +38,8 @@ ARCHITECTURES: Mapping[str, str] = {
 }
 
 SAMPLES: Mapping[str, str] = {
+    "austen": "septet.data.samples:AUSTEN",
+    "austen-sample": "septet.data.samples:AUSTEN_SAMPLE",
     "breast-cancer": "septet.data.samples:BREAST_CANCER",
     "diabetes": "septet.data.samples:DIABETES",
     "fashion-mnist": "septet.data.samples:FASHION_MNIST",

@@ -15,6 +15,7 @@ EXPECTED = {
     "forecast_temperature.py": "better than the naive forecast by",
     "predict_a_number.py": "the same weights and log, bit for bit",
     "stream_a_sensor.py": "the same answers",
+    "write_a_text.py": "temperature 0.7: It is a truth universally",
     "your_keras_model.py": "accuracy on the test examples: 0.8",
 }
 

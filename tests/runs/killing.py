@@ -56,6 +56,17 @@ TEXT_SETTINGS = [
     "model.buckets=50",
 ]
 
+WRITING_SETTINGS = [
+    *CHECKPOINTS,
+    "training.epochs=2",
+    "training.batch_size=8",
+    "data.length=16",
+    "model.dim=8",
+    "model.depth=1",
+    "model.heads=1",
+    "model.dropout=0.1",
+]
+
 
 @dataclass(frozen=True)
 class Job:
@@ -96,7 +107,17 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     jobs["sentiment-analysis"] = Job(
         "sentiment-analysis", texts_for_a_job(folder / "texts.tsv"), TEXT_SETTINGS
     )
+    jobs["text-generation"] = Job(
+        "text-generation", text_for_a_job(folder / "story.txt"), WRITING_SETTINGS
+    )
     return jobs
+
+
+def text_for_a_job(path: Path) -> Path:
+    """Sixty lines of a story."""
+    lines = [f"Day {number}: it rained, and 雨 fell." for number in range(60)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
 
 
 def texts_for_a_job(path: Path) -> Path:
