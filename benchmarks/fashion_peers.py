@@ -1,7 +1,7 @@
 """How accurate is the same small CNN after the same time in Septet, Keras and PyTorch?
 
     septet data fetch fashion-mnist
-    python benchmarks/fashion_peers.py --seconds 120
+    python benchmarks/fashion_peers.py --seconds 120 --plot docs/fashion-peers.png
 
 Conv 32, pool, conv 64, pool, dense 64, dropout 0.5, dense 10; batch 32, Adam at 1e-3,
 full Fashion-MNIST, CPU. Each peer trains alone, in its own process, for the same
@@ -14,10 +14,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from processes import environment_with, machine, run_peer
 
 from septet import registry
+from septet.evaluation import drawing
 
 PEERS = {
     "septet": ("fashion_septet.py", "septet", {}),
@@ -33,6 +35,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", default="fashion-mnist", help="a sample's name or an .npz file")
     parser.add_argument("--only", choices=PEERS, nargs="+", default=list(PEERS))
+    parser.add_argument("--plot", help="PNG file for the curves of accuracy over seconds")
     parser.add_argument("--tf-python", help="Python with keras and tensorflow-cpu")
     parser.add_argument("--torch-python", help="Python with torch and numpy")
     return parser.parse_args()
@@ -62,8 +65,26 @@ def main() -> None:
         results.append(result)
         shown = f"{result['peer']:<18}{result['accuracy']:.4f} after {result['seconds']} s"
         print(shown, flush=True)
+    if options.plot:
+        draw(results, Path(options.plot))
     question = {"benchmark": "fashion_peers", "seconds": options.seconds, "seed": options.seed}
     print(json.dumps({**question, "machine": machine(), "peers": results}))
+
+
+def draw(results: list[dict[str, Any]], path: Path) -> None:
+    """Test accuracy against seconds of wall clock, a line a peer; the recipe is one point."""
+    figure = drawing.new_figure(3.6)
+    axes = figure.subplots()
+    drawing.style(axes, "Full Fashion-MNIST", "seconds of training", "test accuracy", grid="both")
+    colours = (drawing.BLUE, "#0f766e", drawing.ORANGE, "#7c3aed")
+    for result, colour in zip(results, colours, strict=False):
+        seconds, accuracies = zip(*result["curve"], strict=True)
+        mark = "o" if len(seconds) == 1 else ""
+        axes.plot(seconds, accuracies, color=colour, marker=mark, label=result["peer"])
+    lows = [value for result in results for _, value in result["curve"]]
+    axes.set_ylim(max(min(lows), 0.84), max(lows) + 0.005)
+    axes.legend(frameon=False, fontsize=8)
+    drawing.save(figure, path.parent, path.name)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ NEEDED = (
     "septet/data/embedded/LICENSES.md",
     "septet/data/embedded/fashion-mnist-licence.txt",
     "septet/data/embedded/breast-cancer.csv",
+    "septet/data/embedded/libreoffice-licence.txt",
+    "septet/data/embedded/number-words.tsv",
     "septet/data/embedded/diabetes.csv",
     "septet/data/embedded/fashion-sample.npz",
     "septet/data/embedded/nyc-temperature.csv",

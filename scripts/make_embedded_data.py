@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from septet.data import fashion, fetching, movies, samples, weather
+from septet.data import fashion, fetching, movies, number_words, samples, weather
 
 SEED = 2017
 TRAIN_PER_CLASS = 600
@@ -71,7 +71,7 @@ def sklearn_data() -> Path:
 def make_movies(folder: Path, archive: Path) -> None:
     """The sentences with the smallest hashes: 1,000 of each class to train on, 200 to test."""
     remote = samples.MOVIE_SENTENCES.remote
-    assert remote is not None
+    assert isinstance(remote, samples.Remote)
     (file,) = remote.files
     rows = movies.read_ratings(fetching.unpack(archive.read_bytes(), file))
     rows.sort(key=lambda row: hashlib.sha256(row[0].encode()).digest())
@@ -130,7 +130,7 @@ def choose(labels: np.ndarray, pictures: np.ndarray, per_class: int, seen: set) 
 
 def make_fashion_sample(folder: Path, package: Path) -> None:
     remote = samples.FASHION_MNIST.remote
-    assert remote is not None
+    assert isinstance(remote, samples.Remote)
     contents = {}
     for file in remote.files:
         packed = (package / remote.debian_folder / file.name).read_bytes()
@@ -157,7 +157,7 @@ def make_nyc_temperature(folder: Path, package: Path) -> None:
     Hours that the station missed are missing here, too.
     """
     remote = samples.NYC_WEATHER.remote
-    assert remote is not None
+    assert isinstance(remote, samples.Remote)
     content = gzip.decompress(package.read_bytes())
     if hashlib.sha256(content).hexdigest() != remote.files[0].sha256:
         raise SystemExit(f"{package} is not the file that was published.")
@@ -170,6 +170,16 @@ def make_nyc_temperature(folder: Path, package: Path) -> None:
     write_table(folder / samples.NYC_TEMPERATURE.file, ["hour_utc", "temperature_f"], rows)
 
 
+def make_digits(folder: Path) -> None:
+    """The digits that scikit-learn ships, as 8x8 pictures of brightness 0 to 16."""
+    rows = np.loadtxt(sklearn_data() / "digits.csv.gz", delimiter=",")
+    arrays = {
+        "x": rows[:, :64].reshape(-1, 8, 8).astype(np.uint8),
+        "y": rows[:, 64].astype(np.uint8),
+    }
+    fashion.write_npz(folder / "digits.npz", arrays, level=9)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--fashion", type=Path, required=True, help="the unpacked Debian package")
@@ -179,16 +189,19 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     make_breast_cancer(options.out)
+    make_digits(options.out)
     make_diabetes(options.out)
     make_fashion_sample(options.out, options.fashion)
     make_nyc_temperature(options.out, options.weather)
     make_movies(options.out, options.movies)
+    (options.out / samples.NUMBER_WORDS.file).write_bytes(number_words.table())
     made = (
         samples.BREAST_CANCER,
         samples.DIABETES,
         samples.FASHION_SAMPLE,
         samples.NYC_TEMPERATURE,
         samples.MOVIE_SAMPLE,
+        samples.NUMBER_WORDS,
     )
     for sample in made:
         content = (options.out / sample.file).read_bytes()

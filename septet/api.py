@@ -88,24 +88,26 @@ def resolve_config(
     minutes: float | None = None,
     seed: int = 0,
     backend: str | None = None,
+    preset: str | None = None,
 ) -> RunConfig:
     """Everything a run needs, with defaults filled in and checked.
 
     Raises:
-        ConfigError: A setting is unknown or out of range.
+        ConfigError: A setting is unknown or out of range, or the task has no such preset.
         InputError: The task is unknown.
     """
-    groups = {"data": {}, "model": {}, "training": {}}
+    kind = registry.task(task)
+    groups = recipe(task, kind.presets, preset)
     for group, values in (settings or {}).items():
         if group not in groups:
             raise ConfigError(f"Unknown group of settings '{group}'. Known: data, model, training.")
-        groups[group] = dict(values)
+        groups[group] |= values
     if epochs is not None:
         groups["training"]["epochs"] = epochs
     if minutes is not None:
         groups["training"]["minutes"] = minutes
         groups["training"].setdefault("epochs", None)
-    kind = registry.task(task)
+    groups["model"] = kind.settle(groups["model"])
     training = training_options(kind, groups["training"])
     if training.epochs is None and training.minutes is None:
         raise ConfigError("Neither training.epochs nor training.minutes is set. Set one.")
@@ -128,6 +130,21 @@ def resolve_config(
     )
 
 
+def recipe(
+    task: str, presets: Mapping[str, Settings], preset: str | None
+) -> dict[str, dict[str, Any]]:
+    """The settings of a task's preset by group; none where `preset` is None.
+
+    Raises:
+        ConfigError: The task has no preset of that name.
+    """
+    if preset is not None and preset not in presets:
+        known = f"It has: {', '.join(sorted(presets))}." if presets else "It has none."
+        raise ConfigError(f"The task {task} has no preset '{preset}'. {known} Leave --preset out.")
+    chosen = presets[preset] if preset is not None else {}
+    return {group: dict(chosen.get(group, {})) for group in ("data", "model", "training")}
+
+
 def train(
     task: str,
     data: str | Path,
@@ -138,6 +155,7 @@ def train(
     seed: int = 0,
     name: str | None = None,
     backend: str | None = None,
+    preset: str | None = None,
     observer: Observer | None = None,
     started: float | None = None,
 ) -> Run:
@@ -153,6 +171,8 @@ def train(
         name: Of the run; made up when absent.
         backend: "jax", "tensorflow" or "torch", where Keras is not imported yet; by default
             what KERAS_BACKEND says, else "jax".
+        preset: A recipe of the task, such as "best" of image-classification; `settings` come
+            before it.
         observer: Hears how it goes.
         started: `time.monotonic()` from which `minutes` count.
 
@@ -169,8 +189,9 @@ def train(
     started = time.monotonic() if started is None else started
     backend = backends.choose(backend)
     config = resolve_config(
-        task, data, settings, epochs=epochs, minutes=minutes, seed=seed, backend=backend
-    )
+        task, data, settings, epochs=epochs, minutes=minutes, seed=seed, backend=backend,
+        preset=preset,
+    )  # fmt: skip
     material = read(config)
     settled = material.config.model_dump(mode="json")
     run = RunFolder.create(runs_root(), name, task, settled)

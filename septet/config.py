@@ -98,21 +98,32 @@ class TrainingOptions(Options):
         le=1000.0,
         description="Decoupled weight decay, for adamw, lion, muon, lamb and adafactor.",
     )
-    loss: Literal["auto", "cross-entropy", "focal", "squared", "absolute", "huber"] = Field(
+    loss: Literal[
+        "auto",
+        "cross-entropy",
+        "focal",
+        "squared",
+        "absolute",
+        "huber",
+        "dice",
+        "cross-entropy+dice",
+        "focal+dice",
+    ] = Field(
         default="auto",
         description="What is made small: of classes cross-entropy (auto) or focal, of numbers "
-        "squared (auto), absolute or huber.",
+        "squared (auto), absolute or huber, of pixels cross-entropy, focal, dice or a sum.",
     )
     label_smoothing: Probability = Field(
         default=0.0,
         description="Share of each label that is spread over all classes, for cross-entropy.",
     )
-    schedule: Literal["constant", "cosine", "one-cycle", "plateau"] = Field(
+    schedule: Literal["constant", "cosine", "one-cycle", "plateau", "inverse-sqrt"] = Field(
         default="one-cycle", description="How the learning rate moves over the run."
     )
     warmup: Fraction = Field(
         default=0.2,
-        description="Share of the steps over which cosine and one-cycle rise to the highest rate.",
+        description="Share of the steps over which cosine, one-cycle and inverse-sqrt rise to the "
+        "highest rate.",
     )
     plateau_patience: int = Field(
         default=3, ge=1, description="Epochs without improvement before plateau lowers the rate."

@@ -5,6 +5,7 @@ SeptetError
 │   ├── ConfigError         a setting is unknown or out of range
 │   ├── DataError           the data cannot be read or breaks a limit
 │   ├── ModelFolderError    a model folder is damaged or not ours
+│   ├── WeightsError        weights to start from cannot be read or do not fit
 │   ├── RunNotFoundError    no run of that name
 │   ├── RunBusyError        another process holds the run
 │   └── MissingPackageError an optional package is not installed
@@ -35,6 +36,10 @@ class DataError(InputError):
 
 class ModelFolderError(InputError):
     """A model folder is damaged, hostile or of a format this version cannot read."""
+
+
+class WeightsError(InputError):
+    """Weights to start from cannot be read, or are not those of the network."""
 
 
 class RunNotFoundError(InputError):

@@ -10,21 +10,29 @@ from septet.errors import InputError
 TASKS: Mapping[str, str] = {
     "image-classification": "septet.vision.classification:ImageClassification",
     "image-generation": "septet.vision.generation:ImageGeneration",
+    "object-detection": "septet.vision.detection:ObjectDetection",
+    "semantic-segmentation": "septet.vision.segmentation.task:SemanticSegmentation",
     "sentiment-analysis": "septet.language.classification:SentimentAnalysis",
     "tabular-classification": "septet.tables.classification:TabularClassification",
     "tabular-regression": "septet.tables.regression:TabularRegression",
     "text-classification": "septet.language.classification:TextClassification",
     "text-generation": "septet.language.generation:TextGeneration",
+    "translation": "septet.language.translation:Translation",
+    "video-classification": "septet.vision.video.classification:VideoClassification",
 }
 
 ARCHITECTURES: Mapping[str, str] = {
     "adversarial": "septet.models.adversarial:adversarial",
     "cnn": "septet.models.convolutional:cnn",
+    "detector": "septet.models.detection:detector",
     "discriminator": "septet.models.adversarial:discriminator",
     "generator": "septet.models.adversarial:generator",
     "gpt": "septet.models.gpt:gpt",
     "language-lstm": "septet.models.language_lstm:language_lstm",
+    "keras-application": "septet.models.keras_application:keras_application",
     "mlp": "septet.models.dense:mlp",
+    "picture-classifier": "septet.models.picture_classifier:picture_classifier",
+    "pixel-head": "septet.models.segmentation:over_backbone",
     "recurrent": "septet.models.recurrent:recurrent",
     "resnet": "septet.models.convolutional:resnet",
     "tabular": "septet.models.dense:tabular",
@@ -35,19 +43,29 @@ ARCHITECTURES: Mapping[str, str] = {
     "transformer": "septet.models.transformer:encoder_decoder",
     "transformer-decoder": "septet.models.transformer:decoder",
     "transformer-encoder": "septet.models.transformer:encoder",
+    "translation-gru": "septet.models.translation:recurrent",
+    "translation-transformer": "septet.models.translation:transformer",
+    "unet": "septet.models.segmentation:unet",
+    "video-cnn": "septet.models.video:video_cnn",
+    "video-recurrent": "septet.models.video:video_recurrent",
 }
 
 SAMPLES: Mapping[str, str] = {
     "austen": "septet.data.samples:AUSTEN",
     "austen-sample": "septet.data.samples:AUSTEN_SAMPLE",
     "breast-cancer": "septet.data.samples:BREAST_CANCER",
+    "digit-scenes": "septet.data.samples:DIGIT_SCENES",
     "diabetes": "septet.data.samples:DIABETES",
     "fashion-mnist": "septet.data.samples:FASHION_MNIST",
     "fashion-sample": "septet.data.samples:FASHION_SAMPLE",
+    "libreoffice-en-de": "septet.data.samples:LIBREOFFICE",
+    "number-words": "septet.data.samples:NUMBER_WORDS",
+    "moving-digits": "septet.data.samples:MOVING_DIGITS",
     "nyc-temperature": "septet.data.samples:NYC_TEMPERATURE",
     "nyc-weather": "septet.data.samples:NYC_WEATHER",
     "movie-sample": "septet.data.samples:MOVIE_SAMPLE",
     "movie-sentences": "septet.data.samples:MOVIE_SENTENCES",
+    "scenes": "septet.data.samples:SCENES",
 }
 
 

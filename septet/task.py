@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
     from septet.data.dataset import Dataset, Split
     from septet.engine.losses import Loss
+    from septet.engine.tuning import Tuning
 
 Prepared = dict[str, Any]
 Arrays = dict[str, "np.ndarray"]
 Augment = Callable[[Any, dict[str, Any], Any], tuple[dict[str, Any], Any]]
 """A pure JAX function from a key, traced inputs and targets to inputs and targets."""
+Answerer = Callable[[Arrays], "np.ndarray"]
+"""The network's outputs, float32 [n, ...], for any number of encoded inputs."""
 Summarize = Callable[[Any, Any], Any]
 """A pure JAX function from outputs [n, ...] and targets to float32 [n, ...]."""
 
@@ -55,28 +58,32 @@ class Windows:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What each part of a text added to an answer.
+    """What each part of a text added to an answer, or where in a picture it was seen.
 
     Args:
         answer: The class that is explained.
         score: How much the network is for it, as logit above the mean of the others.
         baseline: The same where nothing was said.
         parts: The text in pieces, each with what it added; they add up to `score - baseline`.
+        heat: Of a picture, rows of columns of 0..1, coarser than its pixels; else None.
+        method: How the heat was found.
     """
 
     answer: str
     score: float
     baseline: float
     parts: tuple[tuple[str, float], ...]
+    heat: tuple[tuple[float, ...], ...] | None = None
+    method: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as plain values."""
-        return {
-            "answer": self.answer,
-            "score": self.score,
-            "baseline": self.baseline,
-            "parts": [list(part) for part in self.parts],
-        }
+        known: dict[str, Any] = {"answer": self.answer, "score": self.score}
+        if self.heat is not None:
+            heat = [list(line) for line in self.heat]
+            return {**known, "method": self.method, "heat": heat}
+        parts = [list(part) for part in self.parts]
+        return {**known, "baseline": self.baseline, "parts": parts}
 
 
 class Task(ABC):
@@ -90,6 +97,8 @@ class Task(ABC):
     """Closed schema (every field ranged) that `Prepared` from a model folder must pass."""
     training_defaults: ClassVar[Mapping[str, Any]] = {}
     """What differs from the defaults of `TrainingOptions`."""
+    presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
+    """Recipes by name: settings by group, which those of a user come before."""
     least_epochs: ClassVar[int] = 20
     """What `training.epochs=auto` means on data of usual size."""
     least_steps: ClassVar[int] = 0
@@ -139,8 +148,15 @@ class Task(ABC):
         """Examples that an epoch goes through: by default those of the training split."""
         return len(dataset.splits["train"])
 
+    def scoring_time_s(self, dataset: "Dataset") -> float:
+        """About how long the scores of a data set take: by default `scoring_s`."""
+        return self.scoring_s
+
     def scored_at_once(self, prepared: Prepared) -> int:
-        """Most examples in one forward pass without training."""
+        """Most examples that go through the network together outside training.
+
+        Fewer where each is large.
+        """
         return 256
 
     def initial_weights(
@@ -191,6 +207,32 @@ class Task(ABC):
         """The outputs for `glimpses` as one PNG picture."""
         raise NotImplementedError
 
+    def settle(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings of the model as given, those that name a place made whole."""
+        return dict(settings)
+
+    def pretrained(self, options: Any) -> str | None:
+        """SHA-256 of the weights that training starts from; None where they are drawn.
+
+        Raises:
+            InputError: They cannot be had.
+        """
+        return None
+
+    def adapt(self, prepared: Prepared, options: Any) -> Prepared:
+        """`prepared`, changed to what the weights that training starts from were learned with."""
+        return prepared
+
+    def start(
+        self, network: Any, prepared: Prepared, options: Any, note: Callable[[str], None]
+    ) -> "Tuning | None":
+        """Give the network the weights that training starts from; how they are trained on.
+
+        Raises:
+            InputError: They are not the network's.
+        """
+        return None
+
     def augment(self, prepared: Prepared, options: Any) -> Augment | None:
         """A pure JAX function `(key, inputs, targets) -> (inputs, targets)`, or None.
 
@@ -232,6 +274,13 @@ class Task(ABC):
     def answer(self, outputs: "np.ndarray", prepared: Prepared) -> list[Any]:
         """Typed answers (frozen dataclasses with `to_json`), one for each row of `outputs`."""
 
+    def respond(self, outputs_of: Answerer, inputs: Any, prepared: Prepared) -> list[Any]:
+        """Typed answers for raw inputs: by default `answer` of the outputs for `encode`d ones.
+
+        For tasks whose answers need more of an input than its arrays, such as its own size.
+        """
+        return self.answer(outputs_of(self.encode(inputs, prepared)), prepared)
+
     explains: ClassVar[bool] = False
     """Whether `explain` says which parts of an input an answer is due to."""
 
@@ -247,6 +296,12 @@ class Task(ABC):
             prepared: What was learned from the training split.
         """
         raise NotImplementedError
+
+    def draw_explanations(
+        self, inputs: Any, explanations: Sequence[Explanation], prepared: Prepared
+    ) -> "list[np.ndarray]":
+        """Of explanations with heat, a picture of each, uint8 [height, width, 3]."""
+        return []
 
     def explainable(self, split: "Split", row: int) -> Any:
         """The example at `row` as one of the inputs that `explain` takes."""
@@ -276,6 +331,25 @@ class Task(ABC):
         """
         raise NotImplementedError
 
+    def examine(
+        self,
+        network: Any,
+        weights: Any,
+        split: "Split",
+        evaluation: Mapping[str, Any],
+        prepared: Prepared,
+    ) -> dict[str, Any]:
+        """More of an evaluation, where that needs answers made step by step; plain JSON values.
+
+        Args:
+            network: The shipped network.
+            weights: Its (trainable, non-trainable) values.
+            split: What is scored.
+            evaluation: What `evaluate` returned; entries of the same name are replaced.
+            prepared: What was learned from the training split.
+        """
+        return {}
+
     def specimens(
         self, network: Any, weights: Any, split: "Split", prepared: Prepared
     ) -> list[dict[str, str]]:
@@ -285,6 +359,16 @@ class Task(ABC):
     def glimpse(self, network: Any, weights: Any, prepared: Prepared) -> str | None:
         """A text that the network makes, looked at every minute of training, or None."""
         return None
+
+    streams: ClassVar[bool] = False
+    """Whether `stream` answers while an input comes in."""
+
+    def stream(self, network: Any, prepared: Prepared, *, platform: str) -> Any:
+        """What answers after each part of an input, its state carried along.
+
+        Has `step(part) -> answer`, `reset()`, and `follow(source) -> iterator of (place, answer)`.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def draw(

@@ -15,10 +15,14 @@ STARTS_A_DEVICE = (
     "tests/runs/test_training.py",
     "tests/language/test_explaining.py",
     "tests/language/test_text_tasks.py",
+    "tests/language/test_translation.py",
     "tests/tables/",
     "tests/test_algorithms.py",
     "tests/vision/test_augmentation.py",
     "tests/vision/test_classification.py",
+    "tests/vision/test_detecting.py",
+    "tests/vision/test_detection.py",
+    "tests/vision/test_moving.py",
 )
 
 

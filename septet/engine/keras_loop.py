@@ -15,6 +15,8 @@ from septet.engine.feeds import Feed
 from septet.engine.loop import Chunk
 from septet.engine.schedules import Control, rate_program
 from septet.engine.state import TrainState
+from septet.engine.tuning import Tuning
+from septet.errors import ConfigError
 from septet.task import Augment
 
 
@@ -108,6 +110,7 @@ class KerasLoop:
         augment: Pure JAX function `(key, inputs, targets) -> (inputs, targets)`, applied to each
             batch.
         seed: Of the augmentation.
+        tuning: Must not hold or slow anything: Keras' `fit` moves all variables at one rate.
         chunk_s: After how long a chunk ends.
     """
 
@@ -127,9 +130,16 @@ class KerasLoop:
         average_decay: float | None = None,
         augment: Augment | None = None,
         seed: int = 0,
+        tuning: Tuning | None = None,
         chunk_s: float = 1.0,
     ):
         """See the class; the model is given the values of `state`."""
+        if tuning is not None and (tuning.frozen or tuning.thawing or tuning.decay != 1.0):
+            raise ConfigError(
+                "Parts of a network can be held still or trained at rates of their own on JAX "
+                "alone. Use --backend jax, or set model.frozen=0, model.thawing=0 and "
+                "model.layer_decay=1."
+            )
         self.model = model
         self.feed = feed
         self.learning_rate = learning_rate

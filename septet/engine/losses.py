@@ -45,12 +45,63 @@ def _of_each(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return each
 
 
-def _class_arguments(loss: Callable[[Any, Any], Any]) -> dict[str, Any]:
+def _is_soft(targets: Any, outputs: Any) -> bool:
+    """Whether targets are shares of all classes, [n, k], as mixed examples have them."""
+    return len(targets.shape) == 2 and targets.shape[-1] == outputs.shape[-1] > 1
+
+
+def _of_classes(
+    hard: Callable[[Any, Any], Any], soft: Callable[[Any, Any], Any]
+) -> Callable[[Any, Any], Any]:
+    """`hard` of labels [n], or `soft` of shares of classes [n, k] and logits [n, k]."""
+    each = _of_each(hard)
+
+    def chosen(targets: Any, outputs: Any) -> Any:
+        return (soft if _is_soft(targets, outputs) else each)(targets, outputs)
+
+    return chosen
+
+
+def _soft_cross_entropy(shares: Any, logits: Any) -> Any:
     import keras
 
-    accuracy = _of_each(keras.metrics.sparse_categorical_accuracy)
+    ops: Any = keras.ops
+    return -ops.sum(shares * ops.log_softmax(logits, axis=-1), axis=-1)
+
+
+def _soft_focal(shares: Any, logits: Any) -> Any:
+    import keras
+
+    ops: Any = keras.ops
+    known = ops.log_softmax(logits, axis=-1)
+    return -ops.sum(shares * (1.0 - ops.exp(known)) ** FOCUS * known, axis=-1)
+
+
+def _soft_accuracy(shares: Any, logits: Any) -> Any:
+    """Whether the class of the largest share is answered."""
+    import keras
+
+    ops: Any = keras.ops
+    right = ops.equal(ops.argmax(shares, axis=-1), ops.argmax(logits, axis=-1))
+    return ops.cast(right, "float32")
+
+
+def _soft_smoothed(shares: Any, logits: Any, smoothing: float) -> Any:
+    import keras
+
+    ops: Any = keras.ops
+    spread = -ops.mean(ops.log_softmax(logits, axis=-1), axis=-1)
+    return (1.0 - smoothing) * _soft_cross_entropy(shares, logits) + smoothing * spread
+
+
+def _class_arguments(
+    loss: Callable[[Any, Any], Any], soft: Callable[[Any, Any], Any] = _soft_cross_entropy
+) -> dict[str, Any]:
+    import keras
+
+    accuracy = _of_classes(keras.metrics.sparse_categorical_accuracy, _soft_accuracy)
     return {
-        "loss": _of_each(loss),
+        "loss": _of_classes(loss, soft),
         "metrics": [keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")],
     }
 
@@ -96,7 +147,9 @@ def _measure_classes(
 
 def _smoothed_cross_entropy(smoothing: float) -> Loss:
     return Loss(
-        lambda: _class_arguments(partial(_smoothed, smoothing=smoothing)),
+        lambda: _class_arguments(
+            partial(_smoothed, smoothing=smoothing), partial(_soft_smoothed, smoothing=smoothing)
+        ),
         partial(
             _measure_classes,
             loss=lambda parts: (1.0 - smoothing) * parts[0] + smoothing * parts[1],
@@ -145,7 +198,7 @@ LOSSES: Mapping[str, Loss] = {
         partial(_measure_classes, loss=lambda parts: parts[0]),
     ),
     "focal": Loss(
-        partial(_class_arguments, _focal),
+        partial(_class_arguments, _focal, _soft_focal),
         partial(_measure_classes, loss=lambda parts: (1.0 - np.exp(-parts[0])) ** FOCUS * parts[0]),
     ),
     "squared": Loss(

@@ -17,6 +17,7 @@ from septet.engine.native.graph import UnsupportedError
 from septet.engine.native.step import NativeStep
 from septet.engine.schedules import Control, rate_at
 from septet.engine.state import TrainState
+from septet.engine.tuning import Tuning, tuned_train_step
 from septet.task import Augment
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ def keras_step(
     average_decay: float | None = None,
     augment: Augment | None = None,
     seed: int = 0,
+    tuning: Tuning | None = None,
 ) -> Step:
     """A step that is the compiled `keras.Model`'s own `train_step`, with what surrounds it.
 
@@ -44,6 +46,7 @@ def keras_step(
         average_decay: Decay of a moving average of the weights, or None.
         augment: Pure `(key, inputs, targets) -> (inputs, targets)`, applied to each batch.
         seed: Of the augmentation; each step's key is folded from it.
+        tuning: Which variables move when and how fast, where some were learned before.
     """
     import jax
     import jax.numpy as jnp
@@ -58,9 +61,13 @@ def keras_step(
         optimizer = list(state.optimizer)
         current = optimizer[rate_index]
         optimizer[rate_index] = (learning_rate * scale).astype(current.dtype)
-        logs, (trainable, non_trainable, optimizer, metrics) = model.train_step(
-            (state.trainable, state.non_trainable, optimizer, state.metrics), batch
+        parts = (state.trainable, state.non_trainable, optimizer, state.metrics)
+        logs, parts = (
+            model.train_step(parts, batch)
+            if tuning is None
+            else tuned_train_step(model, tuning, parts, batch, state.step, control)
         )
+        trainable, non_trainable, optimizer, metrics = parts
         average = state.average
         if average_decay is not None:
             # A young average follows closely, so that early weights do not linger.

@@ -23,13 +23,17 @@ def scale_at(progress: Any, schedule: str, warmup: float) -> Any:
 
     "one-cycle" rises and falls by half cosines, down to 1e-3 (Smith and Topin,
     arXiv:1708.07120); "cosine" rises linearly and falls to 0 (Loshchilov and Hutter,
-    arXiv:1608.03983); "constant" and "plateau" stay at 1 (plateau scales on the host).
+    arXiv:1608.03983); "inverse-sqrt" rises linearly and falls with the root of progress (Vaswani
+    et al., arXiv:1706.03762); "constant" and "plateau" stay at 1 (plateau scales on the host).
     """
     import jax.numpy as jnp
 
     if schedule in ("constant", "plateau"):
         return jnp.ones_like(progress)
     rise = jnp.clip(progress / max(warmup, 1e-6), 0.0, 1.0)
+    if schedule == "inverse-sqrt":
+        first = max(warmup, 1e-6)
+        return jnp.minimum(rise, jnp.sqrt(first / jnp.maximum(progress, first)))
     fall = jnp.clip((progress - warmup) / max(1.0 - warmup, 1e-6), 0.0, 1.0)
     down = 0.5 * (1.0 + jnp.cos(jnp.pi * fall))
     if schedule == "cosine":

@@ -87,6 +87,12 @@ def safe_label(label: object, number: int) -> str:
     return text.replace("$", r"\$")
 
 
+def safe_text(text: str) -> str:
+    """A line as matplotlib may draw it: no mathematics, "?" for what no installed font has."""
+    drawn = "".join(char if _has_glyph(char) else "?" for char in text)
+    return drawn.replace("$", r"\$")
+
+
 def label_families() -> list[str]:
     """Installed font families to draw labels with, in order of preference."""
     return [family for family, _ in _fonts()]

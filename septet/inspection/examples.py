@@ -13,9 +13,12 @@ from pydantic import ValidationError
 from septet import registry
 from septet.engine.losses import LOSSES
 from septet.errors import ConfigError
+from septet.models.translation import END, START
 
 SERIES_STEPS = 50
 """Time steps of a made-up series for `recurrent`, which takes any number."""
+CLIP_FRAMES = 16
+"""Frames of a made-up clip for networks for videos, which take any number."""
 TEXT_TOKENS = 40
 """Tokens of a made-up text for networks that take any number."""
 PADDED_SHARE = 0.25
@@ -100,6 +103,14 @@ def compile_example(name: str, model: keras.Model, arguments: Arguments) -> str:
     if loss == "tokens":
         model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         return "cross-entropy"
+    if loss == "boxes":
+        from septet.models.detection import places
+        from septet.vision.detecting import DetectionLoss
+
+        sides = arguments["height"], arguments["width"]
+        own = DetectionLoss(*places(*sides, arguments.get("strides", (8, 16, 32))))
+        model.compile("sgd", lambda targets, outputs: own(targets, outputs))
+        return "quality focal loss and generalised IoU"
     if loss == "real":
         model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
         return "binary cross-entropy"
@@ -120,6 +131,27 @@ def _pictures(draw: np.random.Generator, size: int, given: Arguments) -> tuple[A
     shape = (size, given["height"], given["width"], given["channels"])
     pictures = draw.integers(0, 256, shape, dtype=np.uint8)
     return {"pictures": pictures}, draw.integers(0, given["num_classes"], size).astype(np.int32)
+
+
+def _boxed(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
+    pictures, labels = _pictures(draw, size, given)
+    height, width = given["height"], given["width"]
+    corner = draw.uniform(0.0, 0.5, (size, 2))
+    sides = np.concatenate([corner, corner + draw.uniform(0.2, 0.5, (size, 2))], axis=1)
+    boxes = sides * [width, height, width, height]
+    return pictures, np.concatenate([labels[:, None], boxes], axis=1)[:, None].astype(np.float32)
+
+
+def _pixels(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
+    inputs, _ = _pictures(draw, size, given)
+    shape = (size, given["height"], given["width"])
+    return inputs, draw.integers(0, given["num_classes"], shape).astype(np.int32)
+
+
+def _clips(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
+    shape = (size, 1, CLIP_FRAMES, given["height"], given["width"], given["channels"])
+    clips = draw.integers(0, 256, shape, dtype=np.uint8)
+    return {"clips": clips}, draw.integers(0, given["num_classes"], size).astype(np.int32)
 
 
 def _real_pictures(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
@@ -223,12 +255,27 @@ def _translated(draw: np.random.Generator, size: int, given: Arguments) -> tuple
     return inputs, target[:, 1:]
 
 
+def _packed(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
+    """Two pairs in each row."""
+    half = min(given.get("length", TEXT_TOKENS), TEXT_TOKENS) // 2
+    source, target = (draw.integers(4, given["vocabulary_size"], (size, 2, half)) for _ in "st")
+    labels = np.roll(target, -1, axis=2)
+    source[:, :, -1] = labels[:, :, -1] = END
+    target[:, :, 0] = START
+    source, target, labels = (
+        array.reshape(size, 2 * half).astype(np.int32) for array in (source, target, labels)
+    )
+    return {"source": source, "target": target}, labels
+
+
 def _by_outputs(given: Arguments) -> str:
     return "tokens" if given["num_outputs"] > 1 else "mean_squared_error"
 
 
 GREY_28 = {"height": 28, "width": 28, "channels": 1}
 CLASSES_10 = {**GREY_28, "num_classes": 10, "mean": [128.0], "deviation": [64.0]}
+
+PIXELS = {**CLASSES_10, "height": 64, "width": 64, "num_classes": 5}
 
 WORDS = {"vocabulary_size": 1000, "num_outputs": 2}
 
@@ -239,11 +286,31 @@ EXAMPLES: Mapping[str, Example] = {
         _pictures,
         lambda given: "softmax",
     ),
+    "detector": Example(
+        {
+            "height": 64, "width": 64, "channels": 3, "num_classes": 4, "mean": [128.0] * 3,
+            "deviation": [64.0] * 3,
+        },
+        _boxed,
+        lambda given: "boxes",
+    ),
     "discriminator": Example({**GREY_28, "filters": 16}, _judged, lambda given: "real"),
     "generator": Example(
         {**GREY_28, "filters": 16}, _noise, lambda given: "mean_squared_error"
     ),
+    "keras-application": Example(
+        {
+            "height": 32, "width": 32, "channels": 3, "num_classes": 10,
+            "mean": [127.5] * 3, "deviation": [127.5] * 3, "application": "MobileNetV3Small",
+        },
+        _pictures,
+        lambda given: "softmax",
+    ),
     "mlp": Example({"num_features": 20, "num_outputs": 3}, _numbers, _by_outputs),
+    "picture-classifier": Example(
+        {**CLASSES_10, "backbone": "resnet-micro"}, _pictures, lambda given: "softmax"
+    ),
+    "pixel-head": Example({**PIXELS, "backbone": "resnet-micro"}, _pixels, lambda given: "tokens"),
     "recurrent": Example(
         {"num_features": 4, "num_outputs": 3, "hidden": [64, 64], "has_lengths": True},
         _series,
@@ -295,5 +362,20 @@ EXAMPLES: Mapping[str, Example] = {
         },
         _encoded,
         _by_outputs,
+    ),
+    "unet": Example(
+        {**PIXELS, "filters": [16, 32, 64], "blocks": [1, 1, 1]}, _pixels, lambda given: "tokens"
+    ),
+    "translation-gru": Example(
+        {"vocabulary_size": 1000, "dim": 64, "units": 64}, _packed, lambda given: "tokens"
+    ),
+    "translation-transformer": Example(
+        {"vocabulary_size": 1000, "length": 32, "dim": 64, "depth": 2, "feed_forward_dim": 256},
+        _packed,
+        lambda given: "tokens",
+    ),
+    "video-cnn": Example({**CLASSES_10, "filters": [16, 32]}, _clips, lambda given: "softmax"),
+    "video-recurrent": Example(
+        {**CLASSES_10, "filters": [16, 32]}, _clips, lambda given: "softmax"
     ),
 }  # fmt: skip

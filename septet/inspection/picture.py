@@ -1,6 +1,7 @@
 """The picture of an inspection: where compute, memory and gradient go, and what is dead."""
 
 import io
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,14 @@ ABOVE_IN = 0.55
 BELOW_IN = 0.85
 """Of each row of axes, for its title, and for its axis' name and legend."""
 TITLE_IN = 0.35
+NOTE_IN = 0.2
+NOTE_CHARACTERS = 200
 SERIES_IN = 2.4
+LEAST_SEEN = 0.01
+"""A smaller share is no bar that could be seen."""
+COUNTS = ((1e9, "billion "), (1e6, "million "), (1e3, "thousand "), (1.0, ""))
+TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
+BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 WIDTH_IN = NAMES_IN + sum(COLUMNS_IN) + GAP_IN * len(COLUMNS_IN)
 
 
@@ -45,17 +53,29 @@ def picture_of(inspection: Inspection) -> bytes:
         if row.step_gradient_norms and len(row.step_gradient_norms) > 1
     ]
     heights = [len(rows) * ROW_IN for _, rows in shown] + [SERIES_IN] * bool(series)
-    total = TITLE_IN + sum(heights) + (ABOVE_IN + BELOW_IN) * len(heights)
+    # A picture goes round without the text beside it: what is made up must be said on it, too.
+    notes = [
+        drawing.safe_text(line)
+        for note in inspection.notes
+        for line in textwrap.wrap(note, NOTE_CHARACTERS)
+    ]
+    above = TITLE_IN + NOTE_IN * len(notes)
+    total = above + sum(heights) + (ABOVE_IN + BELOW_IN) * len(heights)
     figure = drawing.new_figure(total, WIDTH_IN)
     # Every place is known in inches, so nothing is left to a layout engine.
     figure.set_layout_engine("none")
     how = "as in a training step" if inspection.is_training else "as in prediction"
-    title = inspection.title.replace("$", r"\$")
+    title = drawing.safe_text(inspection.title)
     figure.text(
         0.2 / WIDTH_IN, 1 - 0.3 / total, f"{title}: one batch of {inspection.batch_size}, {how}",
         fontsize=13, fontweight="bold", color=INK, fontfamily=drawing.label_families(),
     )  # fmt: skip
-    top = total - TITLE_IN
+    for place, line in enumerate(notes):
+        figure.text(
+            0.2 / WIDTH_IN, 1 - (TITLE_IN + 0.15 + NOTE_IN * place) / total, line,
+            fontsize=9, color=FAINT, fontfamily=drawing.label_families(),
+        )  # fmt: skip
+    top = total - above
 
     def add(left: float, width: float, height: float) -> "Axes":
         low = top - ABOVE_IN - height
@@ -91,26 +111,32 @@ def _is_leaf(row: Row, depth: int) -> bool:
 def _draw_part(axes: Sequence["Axes"], part: Part, rows: list[Row], is_named: bool) -> None:
     compute, clock, memory, norms, health = axes
     prefix = f"{drawing.safe_label(part.name, 1)}: " if is_named else ""
-    _bars(compute, rows, [(lambda row: row.flops / 1e6, BLUE, "forward")])
-    drawing.style(compute, f"{prefix}compute" if prefix else "Compute", "million FLOPs", grid="x")
+    scale, unit = unit_of(max((row.flops for row in rows), default=0), COUNTS)
+    _bars(compute, rows, [(lambda row: row.flops / scale, BLUE, "forward")])
+    title = f"{prefix}compute" if prefix else "Compute"
+    drawing.style(compute, title, f"{unit}FLOPs, forward", grid="x")
     if part.total.forward_s is None:
         clock.set_visible(False)
     else:
-        bars: list[Any] = [(lambda row: (row.forward_s or 0) * 1e3, BLUE, "forward")]
+        longest = max(((row.forward_s or 0) + (row.backward_s or 0) for row in rows), default=0)
+        second, name = unit_of(longest, TIMES)
+        bars: list[Any] = [(lambda row: (row.forward_s or 0) / second, BLUE, "forward")]
         if part.total.backward_s is not None:
-            bars.append((lambda row: (row.backward_s or 0) * 1e3, ORANGE, "backward"))
+            bars.append((lambda row: (row.backward_s or 0) / second, ORANGE, "backward"))
         _bars(clock, rows, bars)
-        drawing.style(clock, "Time, each layer alone", "ms", grid="x")
+        drawing.style(clock, "Time, each layer alone", name, grid="x")
         _legend(clock, len(bars) > 1)
+    most = max((row.activation_bytes + row.weight_bytes for row in rows), default=0)
+    byte, name = unit_of(most, BYTES)
     _bars(
         memory,
         rows,
         [
-            (lambda row: row.activation_bytes / 1e6, BLUE, "activations"),
-            (lambda row: row.weight_bytes / 1e6, ORANGE, "weights"),
+            (lambda row: row.activation_bytes / byte, BLUE, "activations"),
+            (lambda row: row.weight_bytes / byte, ORANGE, "weights"),
         ],
     )
-    drawing.style(memory, "Memory", "MB", grid="x")
+    drawing.style(memory, "Memory", name, grid="x")
     _legend(memory, True)
     _draw_norms(norms, rows)
     _bars(
@@ -125,9 +151,17 @@ def _draw_part(axes: Sequence["Axes"], part: Part, rows: list[Row], is_named: bo
     drawing.style(health, "Dead, saturated", "%", grid="x")
     health.set_xlim(0, 100)
     _legend(health, True)
-    if not any(row.signal and (row.signal.dead or row.signal.saturated) for row in rows):
-        health.text(50, (len(rows) - 1) / 2, "none", ha="center", va="center", color=FAINT)
+    worst = max((max(row.signal.dead, row.signal.saturated or 0) for row in rows if row.signal),
+                default=0.0)  # fmt: skip
+    if worst < LEAST_SEEN:
+        text = "below 1 %" if worst else "none"
+        health.text(50, (len(rows) - 1) / 2, text, ha="center", va="center", color=FAINT)
     _name_rows(axes, part, rows)
+
+
+def unit_of(largest: float, units: Sequence[tuple[float, str]]) -> tuple[float, str]:
+    """The largest unit that `largest` has at least one of, else the smallest."""
+    return next((unit for unit in units if largest >= unit[0]), units[-1])
 
 
 def _bars(
@@ -226,8 +260,10 @@ def _draw_series(axes: "Axes", rows: list[Row]) -> None:
         )  # fmt: skip
     drawing.style(
         axes, "How far the gradient reaches: norm with respect to each recurrent layer's input",
-        "time step", "", grid="both",
+        "time step", "norm (logarithmic)", grid="both",
     )  # fmt: skip
+    # Steps begin at 1: there is no step 0 for the axis to show.
+    axes.set_xlim(1, max(len(row.step_gradient_norms or []) for row in rows))
     axes.set_yscale("log")
     axes.tick_params(which="minor", length=0)
     drawing.legend(axes, loc="best")

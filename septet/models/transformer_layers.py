@@ -193,9 +193,14 @@ class Attention(layers.Layer):
     def call(
         self, features: Any, memory: Any = None, mask: Any = None, training: bool | None = None
     ) -> Any:
-        """[batch, time, dim] and, of what is attended to, bool [batch, time] -> the first shape."""
+        """[batch, time, dim] -> the same shape.
+
+        The mask says what may be attended to: bool [batch, keys], or [batch, queries, keys].
+        """
         keys, values = self.keys_and_values(features if memory is None else memory)
-        allowed = None if mask is None else mask[:, None, None, :]
+        allowed = None
+        if mask is not None:
+            allowed = mask[:, None] if len(mask.shape) == 3 else mask[:, None, None, :]
         if self.is_causal:
             rows = ops.arange(ops.shape(features)[1])
             before = (rows[None, :] <= rows[:, None])[None, None]
@@ -212,6 +217,14 @@ class Attention(layers.Layer):
         training: bool | None = None,
     ) -> Any:
         """Attend to keys and values; `allowed` is bool, [batch or 1, 1, queries or 1, keys]."""
+        weights = ops.cast(self.weights_of(features, keys, allowed, start), values.dtype)
+        weights = self.dropout(weights, training=training)
+        mixed = ops.einsum("bhqk,bkhd->bqhd", weights, values)
+        shape = ops.shape(features)
+        return self.output_projection(ops.reshape(mixed, (shape[0], shape[1], -1)))
+
+    def weights_of(self, features: Any, keys: Any, allowed: Any = None, start: Any = 0) -> Any:
+        """How much each query attends to each key: float32 [batch, heads, queries, keys]."""
         queries = self._heads(self.query(features))
         if self.is_rotary:
             queries = rotated(queries, ops.arange(ops.shape(features)[1]) + start)
@@ -219,11 +232,7 @@ class Attention(layers.Layer):
         scores = ops.cast(scores, "float32")
         if allowed is not None:
             scores = ops.where(allowed, scores, NEGATIVE)
-        weights = ops.cast(ops.softmax(scores, axis=-1), values.dtype)
-        weights = self.dropout(weights, training=training)
-        mixed = ops.einsum("bhqk,bkhd->bqhd", weights, values)
-        shape = ops.shape(features)
-        return self.output_projection(ops.reshape(mixed, (shape[0], shape[1], -1)))
+        return ops.softmax(scores, axis=-1)
 
     def _heads(self, vectors: Any) -> Any:
         shape = ops.shape(vectors)
@@ -308,7 +317,7 @@ class Block(layers.Layer):
         memory_mask: Any = None,
         training: bool | None = None,
     ) -> Any:
-        """[batch, time, dim] -> the same; masks are bool [batch, time], false on padding."""
+        """[batch, time, dim] -> the same; masks are as in `Attention`."""
         features = self._added(
             features, self.norm, lambda x: self.attention(x, mask=mask, training=training), training
         )

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from septet import backends
 from septet.runs import index, storage
 from septet.runs.folder import RunFolder
 from septet.runs.model_folder import name_weights, save_model_folder
@@ -48,7 +49,10 @@ def _evaluate(session: Session, weights: Weights) -> tuple[dict[str, Any], Any, 
     task, prepared = session.material.task, session.material.prepared
     splits = session.split(name), session.split("train")
     evaluation = task.evaluate_beside(outputs, *splits, prepared)
-    if task.explains:
+    network = task.shipped_network(session.model)
+    more = task.examine(network, session.shipped(weights), splits[0], evaluation, prepared)
+    evaluation = {**evaluation, **more}
+    if task.explains and backends.current() == "jax":
         evaluation = {**evaluation, "explanations": _explain(session, weights, name, evaluation)}
     if task.decoding_options is not None:
         network, shipped = task.shipped_network(session.model), session.shipped(weights)
@@ -86,6 +90,7 @@ def _receipt(training: Training, weights: Weights) -> dict[str, Any]:
         data=hash_dataset(training.session.material.dataset),
         weights=hash_tensors(_weights_by_name(training.session, weights)),
         log=training.run.log_path.read_bytes(),
+        pretrained=training.session.material.pretrained,
         plan=training.plan.to_json(),
         user_folder=Path.cwd(),
     )

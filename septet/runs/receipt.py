@@ -26,7 +26,12 @@ GIT_TIMEOUT_S = 3.0
 PACKAGES = ("keras", "jax", "jaxlib", "numpy")
 FRAMEWORKS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "torch": ("torch",)}
 """Under which names the frameworks other than JAX are installed."""
-INPUTS = {"data": "the data", "config": "the settings", "plan": "the plan"}
+INPUTS = {
+    "data": "the data",
+    "pretrained": "the weights it started from",
+    "config": "the settings",
+    "plan": "the plan",
+}
 OUTCOMES = {"weights": "the weights", "log": "the log"}
 
 
@@ -36,6 +41,7 @@ def make_receipt(
     data: str,
     weights: str,
     log: bytes,
+    pretrained: str | None = None,
     plan: Sequence[Mapping[str, Any]] = (),
     user_folder: Path | None = None,
 ) -> dict[str, Any]:
@@ -46,12 +52,14 @@ def make_receipt(
         data: `hash_dataset` of the data trained on.
         weights: `hash_tensors` of the final weights.
         log: The bytes of log.jsonl.
+        pretrained: SHA-256 of the weights that training started from.
         plan: Decisions taken while running, as how a time budget became epochs.
         user_folder: Where the user's own code lies; its git commit is noted if it has one.
     """
     return {
         "format": FORMAT,
         "data": data,
+        **({} if pretrained is None else {"pretrained": pretrained}),
         "config": hash_json(config),
         "weights": weights,
         "log": hashlib.sha256(log).hexdigest(),

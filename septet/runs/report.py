@@ -22,6 +22,8 @@ MOST_CONFUSIONS = 10
 MOST_GLIMPSES = 60
 TITLES = {
     "accuracy": "accuracy",
+    "bleu": "BLEU",
+    "chrf": "chrF",
     "bits_per_character": "bits per character",
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
@@ -31,9 +33,21 @@ TITLES = {
     "root_mean_squared_error": "root mean squared error",
     "seconds": "seconds",
     "f1": "F1",
+    "map_50": "mAP@.5",
+    "map": "mAP@[.5:.95]",
+    "map_75": "mAP@.75",
+    "map_small": "mAP of small things",
+    "map_medium": "mAP of medium things",
+    "map_large": "mAP of large things",
+    "recall_100": "recall of the best 100",
+    "iou": "IoU",
+    "mean_iou": "mean IoU",
+    "iou_with_background": "IoU with background",
+    "boundary_f": "boundary F",
 }
 TRAINING_FIGURES = ("curves.png",)
 MISTAKE_FIGURES = ("mistakes.png",)
+EXPLANATION_FIGURES = ("explanations.png",)
 
 
 def write_report(
@@ -65,9 +79,10 @@ def write_report(
         _headline(name, config, evaluation, facts or {}),
         _section("Training", _pictures(folder, figures, TRAINING_FIGURES), _log(log_rows)),
         _section("How good it is", _scores(folder, evaluation, figures)),
+        _section("Translations", _translations(evaluation)),
         _section("What it wrote", _written(evaluation)),
         _section("Worst mistakes", _mistakes(folder, evaluation, figures)),
-        _section("Which words decided", _explanations(evaluation)),
+        _section(*_explanations(folder, evaluation, figures)),
         _section("The data", _account(account)),
         _section("Settings", _settings(config)),
         _section("Receipt", _receipt(receipt)),
@@ -169,7 +184,7 @@ def _log(rows: Sequence[Mapping[str, Any]]) -> Html:
 def _scores(
     folder: Path, evaluation: Mapping[str, Any], figures: Sequence[tuple[str, str]]
 ) -> Html:
-    aside = {*TRAINING_FIGURES, *MISTAKE_FIGURES}
+    aside = {*TRAINING_FIGURES, *MISTAKE_FIGURES, *EXPLANATION_FIGURES}
     pictures = _pictures(folder, figures, [file for file, _ in figures if file not in aside])
     parts = [_warnings(evaluation), pictures, _per_class(evaluation), _confusions(evaluation)]
     quantiles = _mapping(evaluation.get("residual_quantiles"))
@@ -199,17 +214,27 @@ def _per_class(evaluation: Mapping[str, Any]) -> Html:
     if not entries:
         return Html("")
     shown, rest = page.capped(entries, MOST_CLASSES)
+    keys, main, counted = _class_columns(entries[0])
     rows = [
         [
             entry.get("label"),
-            *(show_number(entry.get(key)) for key in ("precision", "recall", "f1")),
-            show_interval(_mapping(entry.get("intervals")).get("f1")),
+            *(show_number(entry.get(key)) for key in keys),
+            show_interval(_mapping(entry.get("intervals")).get(main)),
             show_number(entry.get("support")),
         ]
         for entry in shown
     ]
-    header = ["class", "precision", "recall", "F1", "95 % of F1", "examples"]
-    return join([element("h3", "Each class"), table(header, rows, range(1, 6)), rest])
+    header = ["class", *map(title_of, keys), f"95 % of {title_of(main)}", counted]
+    return join([element("h3", "Each class"), table(header, rows, range(1, len(header))), rest])
+
+
+def _class_columns(entry: Mapping[str, Any]) -> tuple[list[str], str, str]:
+    """What is shown of each class, by which it is judged first, and what is counted of it."""
+    if "map_50" in entry:
+        return ["map_50", "map", "recall_100"], "map_50", "boxes"
+    main = "iou" if "iou" in entry else "f1"
+    keys = ("precision", "recall", main, "boundary_f")
+    return [key for key in keys if key in entry], main, "examples"
 
 
 def _confusions(evaluation: Mapping[str, Any]) -> Html:
@@ -229,7 +254,8 @@ def _confusions(evaluation: Mapping[str, Any]) -> Html:
         for count, row, column in cells[:MOST_CONFUSIONS]
     ]
     title = element("h3", "Most frequent confusions")
-    return join([title, table(["actual", "answered", "examples"], rows, [2])])
+    counted = str(evaluation.get("confusion_of", "examples"))
+    return join([title, table(["actual", "answered", counted], rows, [2])])
 
 
 def _mistakes(
@@ -246,18 +272,24 @@ def _mistakes(
     return join([pictures, page.details("As a list", listed) if pictures else listed])
 
 
-def _explanations(evaluation: Mapping[str, Any]) -> Html:
-    """Texts with each part shaded by what it added to the answer."""
+def _explanations(
+    folder: Path, evaluation: Mapping[str, Any], figures: Sequence[tuple[str, str]]
+) -> tuple[str, Html]:
+    """Title and content: texts with each part shaded by what it added to the answer, or a picture.
+
+    Of pictures the task has drawn where their answers were seen.
+    """
     entries = evaluation.get("explanations") or []
-    if not entries:
-        return Html("")
+    drawn = _pictures(folder, figures, EXPLANATION_FIGURES)
+    if drawn or not entries:
+        return "Where it looked", drawn
     intro = element(
         "p",
         "Blue parts spoke for the answer, orange parts against it, darker ones more (integrated "
         "gradients; all parts of a text add up to its score beyond that of no text).",
         css="faint",
     )
-    return join([intro, *(_explanation(entry) for entry in entries)])
+    return "Which words decided", join([intro, *(_explanation(entry) for entry in entries)])
 
 
 def _explanation(entry: Mapping[str, Any]) -> Html:
@@ -276,6 +308,33 @@ def shade_of(share: float) -> str:
     """The style of a part that added `share` of what the strongest part did, -1 to 1."""
     level = min(4, round(abs(share) * 4 + 0.2))
     return "" if level == 0 else f"{'for' if share > 0 else 'against'}{level}"
+
+
+def _translations(evaluation: Mapping[str, Any]) -> Html:
+    """Examples of good, usual and bad translations, and how they were scored."""
+    entries = evaluation.get("translations") or []
+    if not entries:
+        return Html("")
+    kinds = {
+        "good": "The best by chrF",
+        "usual": "From the middle",
+        "bad": "The worst by chrF",
+    }
+    parts = []
+    for kind, title in kinds.items():
+        rows = [
+            [entry.get("source"), entry.get("translation"), entry.get("reference"),
+             show_number(entry.get("chrf"))]
+            for entry in entries
+            if entry.get("kind") == kind
+        ]  # fmt: skip
+        header = ["source", "translation", "reference", "chrF"]
+        parts += [element("h3", title), table(header, rows, [3])]
+    signatures = _mapping(evaluation.get("signatures"))
+    lines = [f"{title_of(name)}: {signature}" for name, signature in signatures.items()]
+    if lines:
+        parts.append(element("p", "Signatures of sacreBLEU. " + "; ".join(lines), css="faint"))
+    return join(parts)
 
 
 def _written(evaluation: Mapping[str, Any]) -> Html:

@@ -89,11 +89,18 @@ def _keep_account(run: RunFolder, material: Material) -> None:
         splits = {name: split.sources for name, split in material.dataset.splits.items()}
         storage.commit_file(run.path / "splits.json", storage.json_bytes(splits))
         account = {"data_sha256": digest, **material.dataset.account.to_json()}
+        if material.pretrained is not None:
+            account["pretrained_sha256"] = material.pretrained
         storage.commit_file(path, storage.json_bytes(account))
     elif known.get("data_sha256") != digest:
         raise DataError(
             f"The data at '{material.config.source}' changed since the run '{run.name}' began, "
             "so continuing it would not end where it should. Restore the data, or train anew."
+        )
+    elif known.get("pretrained_sha256") != material.pretrained:
+        raise DataError(
+            f"The weights that the run '{run.name}' started from changed since it began, so it "
+            "could not be repeated. Restore them, or train anew."
         )
 
 

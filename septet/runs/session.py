@@ -42,12 +42,14 @@ class Material:
         config: Everything resolved.
         dataset: Splits, account and facts.
         prepared: What the task learned from the training split.
+        pretrained: SHA-256 of the weights that training starts from, if it does from any.
     """
 
     task: Task
     config: RunConfig
     dataset: Dataset
     prepared: dict[str, Any]
+    pretrained: str | None = None
 
 
 def resolve_source(task: str, source: str) -> Path:
@@ -103,13 +105,16 @@ def read(config: RunConfig) -> Material:
             f"rejected {len(dataset.account.rejections)}. See why with: "
             f"septet check {config.task} {config.source}"
         )
-    prepared = task.prepare(dataset, options)
+    model_options = validate(task.model_options, config.model, "model")
+    pretrained = task.pretrained(model_options)
+    prepared = task.adapt(task.prepare(dataset, options), model_options)
     # A loss that does not suit, or a network that cannot be built, is refused here, before a run
     # folder exists.
     if task.objective(config.training, prepared) is None:
         loss_name(task.name, task.loss, config.training.loss, config.training.label_smoothing)
-    task.architecture(prepared, validate(task.model_options, config.model, "model"))
-    return Material(task, _with_epochs(config, task, dataset, prepared), dataset, prepared)
+    task.architecture(prepared, model_options)
+    chosen = _with_epochs(config, task, dataset, prepared)
+    return Material(task, chosen, dataset, prepared, pretrained)
 
 
 def _with_epochs(
@@ -231,6 +236,7 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
         "average_decay": training.average_decay,
         "augment": task.augment(material.prepared, options),
         "seed": config.seed,
+        "tuning": task.start(model, material.prepared, options, note),
     }
     prepare = _compiled_loop if backends.current() == "jax" else _keras_loop
     feed, loop_from, state = prepare(model, arrays, config, around, platform, note)
@@ -256,7 +262,9 @@ def _training_data(material: Material) -> Any:
         if windows is not None:
             return windows
     inputs, targets = task.arrays(train, material.prepared)
-    if config.training.class_weights == "balanced":
+    # A loss of the task's own weighs its classes itself.
+    own = task.objective(config.training, material.prepared)
+    if config.training.class_weights == "balanced" and own is None:
         return inputs, targets, balanced_weights(targets, config)
     return inputs, targets
 

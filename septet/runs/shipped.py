@@ -43,6 +43,7 @@ class Model:
             [variable.value for variable in network.non_trainable_variables],
         )
         summarize = self.task.summarize(description.prepared)
+        self._platform = platform
         self._predictor = Predictor(
             network,
             platform=platform,
@@ -101,8 +102,7 @@ class Model:
                 f"The task {self.description.task} gives its answers at once; it has no settings "
                 "of a prediction and nothing to stream."
             )
-        outputs = self.outputs(self.task.encode(inputs, self.prepared))
-        return self.task.answer(outputs, self.prepared)
+        return self.task.respond(self.outputs, inputs, self.prepared)
 
     def explain(self, inputs: Any) -> list[Explanation]:
         """For each of `inputs`, what each of its parts added to the answer.
@@ -117,6 +117,19 @@ class Model:
                 "Predict without an explanation."
             )
         return self.task.explain(self.network, self._weights, inputs, self.prepared)
+
+    def stream(self) -> Any:
+        """What answers while an input comes in, as frame by frame; see `Task.stream`.
+
+        Raises:
+            InputError: The task answers for whole inputs alone.
+        """
+        if not self.task.streams:
+            raise InputError(
+                f"The task {self.description.task} answers for whole inputs alone. "
+                "Predict without a stream."
+            )
+        return self.task.stream(self.network, self.prepared, platform=self._platform)
 
     def outputs(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
         """The network's outputs for encoded inputs: float32 [n, ...]."""
@@ -143,6 +156,8 @@ class Model:
         split = dataset.splits[name]
         outputs = self._scored(split)
         evaluation = self.task.evaluate(outputs, split, self.prepared)
+        more = self.task.examine(self.network, self._weights, split, evaluation, self.prepared)
+        evaluation = {**evaluation, **more}
         return {"split": name, "examples": len(split), **evaluation}
 
     def _scored(self, split: Split) -> np.ndarray:

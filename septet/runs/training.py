@@ -165,7 +165,9 @@ class Training:
         compile_s = time.monotonic() - begin
         if self.budget is not None:
             self.budget.allow_for(setup_s=time.monotonic() - self.started)
-            self.budget.allow_for(evaluation_s=self.session.material.task.scoring_s)
+            material = self.session.material
+            scoring_s = material.task.scoring_time_s(material.dataset)
+            self.budget.allow_for(evaluation_s=scoring_s)
         session = self.session
         self.observer.forecast(
             Forecast(

@@ -31,11 +31,12 @@ MAX_DEFLATE_RATIO = 1032
 """Deflate cannot shrink further, so a member that claims to was forged."""
 
 
-def read_archive(source: Path, account: Account) -> Gathered:
+def read_archive(source: Path, account: Account, *, are_videos: bool = False) -> Gathered:
     """Examples of `x_train`, `y_train`, `x_test`, `y_test` (or `x`, `y`), class_names optional.
 
     Pictures are [N, height, width] or [N, height, width, 1 or 3]: integers in 0..255,
     uint16, or floats in 0..1 or 0..255. Labels are integers, text, or one-hot rows.
+    Videos have an axis of frames after the first.
 
     Raises:
         DataError: The file is damaged, lies about its sizes, or lacks an array.
@@ -59,7 +60,9 @@ def read_archive(source: Path, account: Account) -> Gathered:
                 f"'{source.name}': {x} has shape {list(pictures.shape)} and {y} "
                 f"{list(labels.shape)}; expected as many pictures as labels."
             )
-        _gather(gathered, account, f"{source.name}:{x}", pictures, labels, split)
+        as_bytes = video_bytes if are_videos else to_bytes
+        place = f"{source.name}:{x}"
+        _gather(gathered, account, place, as_bytes(pictures, place), labels, split, are_videos)
     return gathered
 
 
@@ -141,12 +144,16 @@ def _gather(
     gathered: Gathered,
     account: Account,
     place: str,
-    pictures: np.ndarray,
+    examples: tuple[np.ndarray, np.ndarray],
     labels: np.ndarray,
     split: str | None,
+    is_video: bool,
 ) -> None:
-    """Append the usable examples of one pair of arrays; reject the others."""
-    pictures, usable = to_bytes(pictures, place)
+    """Append the usable examples of one pair of arrays; reject the others.
+
+    `examples` are pictures or videos as bytes, and which are usable.
+    """
+    pictures, usable = examples
     names, problems = _label_texts(labels, gathered.class_order, place)
     account.read += len(pictures)
     for row, picture in enumerate(pictures):
@@ -160,8 +167,10 @@ def _gather(
             rejection = Rejection("bad-label", here, None, problems[row], remedy)
             account.rejections.append(rejection)
             continue
-        gathered.add(picture, names[row], split, here, digest_of(picture), picture.shape[:2])
-        gathered.blanks.append(bool((picture == picture[:1, :1]).all()))
+        frame = picture[0] if is_video else picture
+        gathered.add(picture, names[row], split, here, digest_of(picture), frame.shape[:2])
+        corner = picture[..., :1, :1, :] if frame.ndim == 3 else picture[..., :1, :1]
+        gathered.blanks.append(bool((picture == corner).all()))
 
 
 def to_bytes(pictures: np.ndarray, place: str) -> tuple[np.ndarray, np.ndarray]:
@@ -198,6 +207,25 @@ def to_bytes(pictures: np.ndarray, place: str) -> tuple[np.ndarray, np.ndarray]:
         return ((pictures.astype(np.uint32) + 128) // 257).astype(np.uint8), usable
     factor = 255.0 if kind == "f" and high <= 1 else 1.0
     return np.rint(pictures * factor).astype(np.uint8), usable
+
+
+def video_bytes(videos: np.ndarray, place: str) -> tuple[np.ndarray, np.ndarray]:
+    """Videos as uint8 [N, frames, height, width] or [N, frames, height, width, 3]; see `to_bytes`.
+
+    Raises:
+        DataError: The shape or the range of values is none that videos have.
+    """
+    shape = videos.shape
+    if videos.ndim not in (4, 5) or 0 in shape[1:] or (videos.ndim == 5 and shape[4] not in (1, 3)):
+        raise DataError(
+            f"'{place}' has shape {list(shape)}; expected [N, frames, height, width] or "
+            "[N, frames, height, width, 1 or 3]. Transpose channels that come first."
+        )
+    frames, usable = to_bytes(videos.reshape(-1, *shape[2:]), place)
+    return (
+        frames.reshape(*shape[:2], *frames.shape[1:]),
+        usable.reshape(shape[:2]).all(axis=1),
+    )
 
 
 def _label_texts(

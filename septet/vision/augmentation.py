@@ -144,6 +144,109 @@ def cutout(pixels: int) -> Change:
     return apply
 
 
+def blur(most: float) -> Change:
+    """Blur half of the pictures by a Gaussian of a deviation of up to `most` pixels."""
+    reach = max(1, round(2 * most))
+    places = jnp.arange(-reach, reach + 1, dtype=jnp.float32)
+
+    def apply(key: jax.Array, pictures: jax.Array) -> jax.Array:
+        for_size, for_choice = jax.random.split(key)
+        batch = len(pictures)
+        deviation = jax.random.uniform(for_size, (batch, 1), minval=0.1, maxval=max(most, 0.2))
+        weights = jnp.exp(-0.5 * (places[None] / deviation) ** 2)
+        weights = weights / weights.sum(axis=1, keepdims=True)
+        values = pictures.astype(jnp.float32)
+        for axis in (1, 2):
+            size = values.shape[axis]
+            edges = [(0, 0)] * 4
+            edges[axis] = (reach, reach)
+            padded = jnp.pad(values, edges, mode="edge")
+            # Slices of the padded picture, as in `shift`: no index is gathered.
+            taps = [
+                jax.lax.slice_in_dim(padded, tap, tap + size, axis=axis)
+                * weights[:, tap, None, None, None]
+                for tap in range(2 * reach + 1)
+            ]
+            values = sum(taps[1:], start=taps[0])
+        chosen = jax.random.bernoulli(for_choice, 0.5, (batch, 1, 1, 1))
+        return jnp.where(chosen, to_bytes(values), pictures)
+
+    return apply
+
+
+def mix(num_classes: int, *, mixup: float, cutmix: float) -> Augment:
+    """Pictures mixed in pairs, with labels mixed alike: soft targets, float32 [batch, classes].
+
+    Args:
+        num_classes: Labels are below it.
+        mixup: Concentration of the shares of whole pictures (Zhang et al., arXiv:1710.09412).
+        cutmix: Concentration of the shares of areas (Yun et al., arXiv:1905.04899); where both
+            are above 0, one of them is drawn for each batch.
+    """
+
+    def apply(key: Any, inputs: dict[str, Any], targets: Any) -> tuple[dict[str, Any], Any]:
+        for_kind, for_order, for_share, for_place = jax.random.split(key, 4)
+        pictures = inputs["pictures"]
+        order = jax.random.permutation(for_order, len(pictures))
+        others = jnp.take(pictures, order, axis=0)
+        soft = jax.nn.one_hot(targets, num_classes, dtype=jnp.float32)
+        blended, own = _blended(for_share, pictures, others, mixup or 1.0)
+        if cutmix:
+            patched, kept = _patched(for_share, for_place, pictures, others, cutmix)
+            is_cut = jax.random.bernoulli(for_kind, 0.5) if mixup else jnp.array(True)
+            blended = jnp.where(is_cut, patched, blended)
+            own = jnp.where(is_cut, kept, own)
+        soft = own[:, None] * soft + (1.0 - own[:, None]) * jnp.take(soft, order, axis=0)
+        return {**inputs, "pictures": blended}, soft
+
+    return apply
+
+
+def _blended(key: Any, pictures: Any, others: Any, concentration: float) -> tuple[Any, Any]:
+    """Each picture and its partner by a drawn share, and the shares [batch]."""
+    share = _drawn(key, concentration, (len(pictures),))
+    wide = share[:, None, None, None]
+    mixed = wide * pictures.astype(jnp.float32) + (1.0 - wide) * others.astype(jnp.float32)
+    return to_bytes(mixed), share
+
+
+def _patched(
+    for_share: Any, for_place: Any, pictures: Any, others: Any, concentration: float
+) -> tuple[Any, Any]:
+    """Each picture with a rectangle of its partner, and the share of it that is left [batch]."""
+    batch, height, width, _ = pictures.shape
+    share = _drawn(for_share, concentration, (batch, 1))
+    side = jnp.sqrt(1.0 - share)
+    middle = jax.random.uniform(for_place, (2, batch, 1))
+    rows = _inside(jnp.arange(height)[None] + 0.5, middle[0] * height, side * height)
+    columns = _inside(jnp.arange(width)[None] + 0.5, middle[1] * width, side * width)
+    covered = rows[:, :, None] & columns[:, None, :]
+    left = 1.0 - covered.mean(axis=(1, 2))
+    return jnp.where(covered[..., None], others, pictures), left
+
+
+def _drawn(key: Any, concentration: float, shape: tuple[int, ...]) -> Any:
+    """Shares of a beta distribution that is the same from both sides; of 1.0 it is uniform."""
+    if concentration == 1.0:
+        return jax.random.uniform(key, shape)
+    return jax.random.beta(key, concentration, concentration, shape)
+
+
+def _inside(values: Any, middle: Any, size: Any) -> Any:
+    return jnp.abs(values - middle) < 0.5 * size
+
+
+def chained(first: Augment | None, then: Augment) -> Augment:
+    """Both in order, each with its own key."""
+
+    def apply(key: Any, inputs: dict[str, Any], targets: Any) -> tuple[dict[str, Any], Any]:
+        if first is not None:
+            inputs, targets = first(jax.random.fold_in(key, 0), inputs, targets)
+        return then(jax.random.fold_in(key, 1), inputs, targets)
+
+    return apply
+
+
 def _between(values: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
     return (values >= low) & (values < high)
 

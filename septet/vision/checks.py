@@ -54,7 +54,11 @@ def check_files(examples: Sequence[Example], pictures: Sequence[Picture], accoun
 
 
 def check_folders(
-    folders: Sequence[tuple[str, str]], examples: Sequence[Example], account: Account
+    folders: Sequence[tuple[str, str]],
+    examples: Sequence[Example],
+    account: Account,
+    *,
+    noun: str = "picture",
 ) -> None:
     """Say which class folders gave no usable picture, and which name the same class."""
     used = {example.file for example in examples}
@@ -63,12 +67,12 @@ def check_folders(
     for place, label in folders:
         names[str(PurePosixPath(place).parent), label].append(place)
         if place not in filled:
-            message = f"The folder of class '{label}' has no usable picture."
-            account.warn("empty-class", place, message, "Add pictures, or remove the folder.")
+            message = f"The folder of class '{label}' has no usable {noun}."
+            account.warn("empty-class", place, message, f"Add {noun}s, or remove the folder.")
     for (_, label), places in names.items():
         if len(places) > 1:
             message = f"{len(places)} folders are the same name '{label}' in different bytes."
-            account.warn("merged-class", places[0], message, "Move their pictures into one folder.")
+            account.warn("merged-class", places[0], message, f"Move their {noun}s into one folder.")
 
 
 def check_pictures(gathered: Gathered, account: Account, *, labels_optional: bool = False) -> None:

@@ -1,8 +1,8 @@
 """The task image-classification: which class each picture belongs to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -11,11 +11,18 @@ from septet.data.array_files import parts
 from septet.data.dataset import Dataset, Split
 from septet.errors import ConfigError, DataError
 from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
-from septet.task import Arrays, Augment, Prepared, Task
+from septet.task import Arrays, Augment, Explanation, Prepared, Task
 from septet.vision import inputs as vision_inputs
-from septet.vision.options import ImageDataOptions, ImageModelOptions
+from septet.vision import starting
+from septet.vision.options import Architecture, ImageDataOptions, ImageModelOptions
 from septet.vision.reading import read_dataset
 
+if TYPE_CHECKING:
+    from septet.engine.tuning import Tuning
+
+NAMED_BY_KERAS = {name for name in get_args(Architecture) if name[0].isupper()}
+SMALL_SIDE = 64
+"""Pixels a side below which backbones keep more of them."""
 LARGEST_FILTERS = 256
 MAX_LAYERS = 32
 """As many as `septet.models.convolutional` builds, which this must not import."""
@@ -63,11 +70,21 @@ class ImageClassification(Task):
         "learning_rate": 3e-3,
         "weight_decay": 1e-2,
     }
+    presets: ClassVar[Mapping[str, Any]] = {
+        # For half an hour where the default takes ten minutes: seen more often, a network learns
+        # the pictures by heart unless parts of them are covered and labels are softened.
+        "best": {
+            "model": {"width": 40, "dropout": 0.25, "cutout": 8},
+            "training": {"label_smoothing": 0.05, "average_decay": 0.999},
+        }
+    }
     least_epochs: ClassVar[int] = 22
     least_steps: ClassVar[int] = 1000
     most_epochs: ClassVar[int] = 60
     monitor: ClassVar[tuple[str, str]] = ("validation_accuracy", "max")
     loss: ClassVar[str] = "softmax"
+    explains: ClassVar[bool] = True
+    scoring_s: ClassVar[float] = 5.0
 
     def read(self, source: Path, options: ImageDataOptions, seed: int) -> Dataset:
         """Read, check and split the pictures at `source`."""
@@ -88,10 +105,54 @@ class ImageClassification(Task):
         size = (prepared["height"], prepared["width"], prepared["channels"])
         return {"pictures": vision_inputs.encode_pictures(inputs, *size)}
 
+    def settle(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings whose `pretrained` names the same from everywhere and later."""
+        return starting.locate(settings)
+
+    def pretrained(self, options: ImageModelOptions) -> str | None:
+        """SHA-256 of the weights that training starts from; see `septet.vision.starting`."""
+        starting.require_start(options)
+        if options.pretrained is None:
+            return None
+        return starting.digest(starting.find(options.pretrained))
+
+    def adapt(self, prepared: Prepared, options: ImageModelOptions) -> Prepared:
+        """Pixels scaled as the weights that training starts from need it."""
+        if options.pretrained is None:
+            if options.architecture in NAMED_BY_KERAS and prepared["channels"] == 1:
+                raise ConfigError(
+                    f"Setting 'model.architecture' is {options.architecture}, which takes colour, "
+                    "and these pictures are grey. Set data.channels=3."
+                )
+            return prepared
+        return starting.adapt(starting.find(options.pretrained), prepared, options.pixels)
+
+    def start(
+        self,
+        network: Any,
+        prepared: Prepared,
+        options: ImageModelOptions,
+        note: Callable[[str], None],
+    ) -> "Tuning | None":
+        """Weights of `model.pretrained`, and how they are trained on."""
+        if options.pretrained is None:
+            return None
+        source = starting.find(options.pretrained)
+        arguments = self.architecture(prepared, options)[1]
+        given = starting.load(source, network, prepared, arguments, note)
+        return starting.tuning(network, given, options)
+
     def architecture(
         self, prepared: Prepared, options: ImageModelOptions
     ) -> tuple[str, dict[str, Any]]:
-        """A convolutional network with as many stages as the pictures' size allows."""
+        """A convolutional network with as many stages as the pictures' size allows.
+
+        Or the backbone that is named, or the network of the weights that training starts from.
+        """
+        if options.pretrained is not None:
+            return starting.architecture(starting.find(options.pretrained), prepared, options)
+        if options.architecture not in ("cnn", "resnet"):
+            return _over_backbone(prepared, options)
         height, width = prepared["height"], prepared["width"]
         depth = options.depth or _fitting_depth(min(height, width))
         if options.architecture == "cnn" and min(height, width) < 2**depth:
@@ -138,11 +199,16 @@ class ImageClassification(Task):
             changes.append(augmentation.shift(min(options.shift, side)))
         if options.colour:
             changes.append(augmentation.colour(options.colour))
+        if options.blur:
+            changes.append(augmentation.blur(options.blur))
         if options.cutout:
             changes.append(augmentation.cutout(min(options.cutout, side)))
-        if not changes:
-            return None
-        return augmentation.of_pictures(augmentation.compose(changes))
+        change = augmentation.of_pictures(augmentation.compose(changes)) if changes else None
+        if not (options.mixup or options.cutmix):
+            return change
+        count = len(prepared["labels"])
+        mixed = augmentation.mix(count, mixup=options.mixup, cutmix=options.cutmix)
+        return augmentation.chained(change, mixed)
 
     def evaluate(self, outputs: np.ndarray, split: Split, prepared: Prepared) -> dict[str, Any]:
         """Accuracy and its kin; see `evaluate_classification`."""
@@ -162,16 +228,72 @@ class ImageClassification(Task):
     ) -> list[tuple[str, str]]:
         """Confusion matrix, reliability, scores by class, and the worst mistakes."""
         from septet.evaluation.figures import draw_classification
-        from septet.vision.figures import draw_mistakes
+        from septet.vision.figures import draw_explanations, draw_mistakes
 
         labels, names = _labels(split, prepared), prepared["labels"]
         drawn = draw_classification(evaluation, outputs, labels, names, folder)
         pictures = split.examples["pictures"]
-        return [*drawn, *draw_mistakes(pictures, outputs, labels, names, split.sources, folder)]
+        drawn += draw_mistakes(pictures, outputs, labels, names, split.sources, folder)
+        return drawn + draw_explanations(pictures, evaluation.get("explanations") or [], folder)
+
+    def explain(
+        self, network: Any, weights: Any, inputs: Any, prepared: Prepared
+    ) -> list[Explanation]:
+        """Where in each picture the likeliest class was seen; see `septet.vision.explaining`."""
+        from septet.vision.explaining import explain_pictures
+
+        pictures = self.encode(inputs, prepared)["pictures"]
+        return explain_pictures(network, weights, pictures, prepared["labels"])
+
+    def draw_explanations(
+        self, inputs: Any, explanations: Sequence[Explanation], prepared: Prepared
+    ) -> list[np.ndarray]:
+        """Each picture beside itself under what decided, enlarged where it is small."""
+        from septet.vision.explaining import overlay
+        from septet.vision.figures import beside
+
+        pictures = self.encode(inputs, prepared)["pictures"]
+        return [
+            beside(picture, overlay(picture, explanation.heat))
+            for picture, explanation in zip(pictures, explanations, strict=True)
+        ]
+
+    def explainable(self, split: Split, row: int) -> np.ndarray:
+        """The picture of an example."""
+        return np.asarray(split.examples["pictures"][row])
 
     def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
         """Paths of the pictures that paths, folders and glob patterns name."""
         return vision_inputs.inputs_from_arguments(arguments)
+
+
+def _over_backbone(prepared: Prepared, options: ImageModelOptions) -> tuple[str, dict[str, Any]]:
+    """A classifier over a backbone, or a Keras application, with drawn weights."""
+    arguments: dict[str, Any] = {
+        name: prepared[name] for name in ("height", "width", "channels", "mean", "deviation")
+    }
+    arguments |= {"num_classes": len(prepared["labels"]), "dropout": options.dropout}
+    if options.architecture in NAMED_BY_KERAS:
+        return "keras-application", arguments | {"application": options.architecture}
+    side = min(prepared["height"], prepared["width"])
+    settings = {**_for_small_pictures(options.architecture, side), **(options.backbone or {})}
+    return "picture-classifier", arguments | {
+        "backbone": options.architecture,
+        "settings": settings or None,
+    }
+
+
+def _for_small_pictures(name: str, side: int) -> dict[str, Any]:
+    """What keeps a backbone from shrinking small pictures to nothing."""
+    if side >= SMALL_SIDE:
+        return {}
+    if name.startswith("resnet"):
+        return {"stem": "small"}
+    if name.startswith("convnext"):
+        return {"patch": 1 if side < SMALL_SIDE // 2 else 2}
+    if name.startswith("vit"):
+        return {"patch": max(patch for patch in (1, 2, 4) if side % patch == 0)}
+    return {"stages": min(5, _fitting_depth(side))}
 
 
 def channel_scales(pictures: np.ndarray) -> tuple[list[float], list[float]]:

@@ -45,6 +45,25 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Mask:
+    """One decoded mask.
+
+    Args:
+        places: uint8 [height, width], each pixel's place in the lists below.
+        values: Numbers of an indexed or grey picture; None of one in colour.
+        colours: What each looks like, as (red, green, blue).
+        counts: Pixels of each.
+        format: What the content is, as "PNG".
+    """
+
+    places: np.ndarray
+    values: list[int] | None
+    colours: list[tuple[int, ...]]
+    counts: list[int]
+    format: str
+
+
+@dataclass(frozen=True)
 class Undecodable:
     """A file that gave no picture, and why."""
 
@@ -99,9 +118,24 @@ class DecoderPool:
         Raises:
             RunError: No worker can be started.
         """
-        results: list[Picture | Undecodable] = [CRASHED] * len(paths)
+        return self._decode(paths, {"box": [box[0], box[1], int(exact)]}, progress)
+
+    def decode_masks(self, paths: Sequence[str]) -> list[Mask | Undecodable]:
+        """One result for each path, in order; see `worker.decode_mask`.
+
+        Raises:
+            RunError: No worker can be started.
+        """
+        return self._decode(paths, {"box": [0, 0, 0], "is_mask": True}, None)
+
+    def _decode(
+        self,
+        paths: Sequence[str],
+        request: dict[str, Any],
+        progress: Callable[[int], None] | None,
+    ) -> list[Any]:
+        results: list[Any] = [CRASHED] * len(paths)
         batches = deque(range(0, len(paths), BATCH))
-        request = [box[0], box[1], int(exact)]
 
         def work() -> None:
             while True:
@@ -123,12 +157,12 @@ class DecoderPool:
                 future.result()
         return results
 
-    def _decode_batch(self, paths: Sequence[str], box: list[int]) -> list[Picture | Undecodable]:
-        results: list[Picture | Undecodable] = []
+    def _decode_batch(self, paths: Sequence[str], request: dict[str, Any]) -> list[Any]:
+        results: list[Any] = []
         while len(results) < len(paths):
             worker = self._take_worker()
             try:
-                worker.send({"paths": list(paths[len(results) :]), "box": box})
+                worker.send({**request, "paths": list(paths[len(results) :])})
                 while len(results) < len(paths):
                     results.append(_result(*worker.receive(self.seconds)))
             except WorkerGone as gone:
@@ -164,9 +198,13 @@ class DecoderPool:
                 self.idle.pop().close()
 
 
-def _result(header: dict[str, Any], payload: bytes) -> Picture | Undecodable:
+def _result(header: dict[str, Any], payload: bytes) -> Picture | Mask | Undecodable:
     if "code" in header:
         return Undecodable(header["code"], header["reason"], header["remedy"])
+    if "counts" in header:
+        places = np.frombuffer(payload, np.uint8).reshape(header["height"], header["width"])
+        colours = [tuple(colour) for colour in header["colours"]]
+        return Mask(places, header["values"], colours, header["counts"], header["format"])
     shape = (header["height"], header["width"], header["channels"])
     pixels = np.frombuffer(payload, np.uint8).reshape(shape[:2] if shape[2] == 1 else shape)
     height, width = header["original"]

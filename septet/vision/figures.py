@@ -1,8 +1,8 @@
 """Pictures of pictures: the worst mistakes of a classifier, as one grid."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 COLUMNS = 6
 MOST_SHOWN = 24
 LONGEST_SOURCE = 24
+PAIRS = 4
+MOST_EXPLAINED = 16
+LEAST_SHOWN = 160
+"""Pixels a side that a picture of its own is enlarged to."""
 
 
 def draw_mistakes(
@@ -60,6 +64,62 @@ def draw_mistakes(
         "probability, and the label (blue). Below: where the picture is."
     )
     return [("mistakes.png", caption)]
+
+
+def draw_explanations(
+    pictures: np.ndarray, entries: Sequence[Mapping[str, Any]], folder: Path
+) -> list[tuple[str, str]]:
+    """Write explanations.png: pictures, and beside each where its answer was seen.
+
+    Args:
+        pictures: uint8 [N, height, width, 1 or 3].
+        entries: Of evaluation["explanations"]: row, actual, answer, heat and method.
+        folder: Where the file goes; exists.
+
+    Returns:
+        File name and caption; nothing where there are no explanations.
+    """
+    from septet.vision.explaining import overlay
+
+    entries = [entry for entry in entries if entry.get("heat")][:MOST_EXPLAINED]
+    if not entries:
+        return []
+    lines = -(-len(entries) // PAIRS)
+    figure = drawing.new_figure(1.75 * lines + 0.1)
+    grid = figure.subplots(lines, PAIRS, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, entry in zip(grid, entries, strict=False):
+        row = int(entry["row"])
+        picture = pictures[row]
+        axes.imshow(beside(picture, overlay(picture, entry["heat"])), interpolation="nearest")
+        is_right = entry["actual"] == entry["answer"]
+        said = drawing.safe_label(str(entry["answer"]), row)
+        if not is_right:
+            said = f"{said}, in truth {drawing.safe_label(str(entry['actual']), row)}"
+        colour = drawing.BLUE if is_right else drawing.ORANGE
+        axes.set_title(said, fontsize=7, color=colour, family=drawing.label_families())
+    drawing.save(figure, folder, "explanations.png")
+    caption = (
+        f"Where the answers were seen ({entries[0]['method']}): left the picture, right the same "
+        "in grey under bright colours where it decided. The worst mistakes (orange) first, then "
+        "the first examples."
+    )
+    return [("explanations.png", caption)]
+
+
+def beside(picture: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """A picture and what is shown of it side by side, uint8 [height, width, 3], not too small."""
+    from PIL import Image
+
+    height, width = picture.shape[:2]
+    times = max(1, -(-LEAST_SHOWN // max(height, width)))
+    size = (width * times, height * times)
+    plain = Image.fromarray(np.broadcast_to(picture, (height, width, 3)).astype(np.uint8))
+    gap = np.full((height * times, max(4, width * times // 24), 3), 255, np.uint8)
+    left = np.asarray(plain.resize(size, Image.Resampling.NEAREST))
+    right = np.asarray(Image.fromarray(shown).resize(size, Image.Resampling.BICUBIC))
+    return np.concatenate([left, gap, right], axis=1)
 
 
 def _draw_one(axes: "Axes", picture: np.ndarray, actual: str, answered: str, source: str) -> None:

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from septet.vision.sources import shown
 from septet.vision.worker import EXTENSIONS
 
 MOST_DIMENSIONS = 3
+LARGEST_SIDE = 1 << 20
+"""More than any picture has: it keeps its own size."""
 
 
 def encode_pictures(
@@ -49,6 +51,30 @@ def encode_pictures(
         pixels = _pixels(inputs[place], f"Input {place}")
         stacked[place] = fit(pixels, height, width, channels)
     return stacked
+
+
+def whole_pictures(inputs: Sequence[Any] | Any) -> Iterator[np.ndarray]:
+    """Pictures in their own size, one after the other: uint8 [h, w] or [h, w, 3].
+
+    Args:
+        inputs: As for `encode_pictures`.
+
+    Raises:
+        DataError: An input is not a picture; names which.
+    """
+    if isinstance(inputs, str | os.PathLike) or _is_picture(inputs):
+        inputs = [inputs]
+    for place, item in enumerate(inputs):
+        if not isinstance(item, str | os.PathLike):
+            yield _pixels(item, f"Input {place}")
+            continue
+        path = os.path.realpath(os.fspath(item))
+        (picture,) = shared_pool().decode([path], (LARGEST_SIDE, LARGEST_SIDE), exact=False)
+        if isinstance(picture, Undecodable):
+            raise DataError(
+                f"Input {place} ('{shown(str(item))}'): {picture.reason} {picture.remedy}"
+            )
+        yield picture.pixels
 
 
 def _is_picture(value: Any) -> bool:

@@ -4,7 +4,37 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from septet.config import DataOptions, ModelOptions, Probability
+from septet.config import DataOptions, Fraction, ModelOptions, Probability
+
+Architecture = Literal[
+    "cnn",
+    "resnet",
+    "convnext-atto",
+    "convnext-micro",
+    "convnext-tiny",
+    "resnet-micro",
+    "resnet-mini",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "small-cnn",
+    "vit-base",
+    "vit-micro",
+    "vit-small",
+    "vit-tiny",
+    "ConvNeXtTiny",
+    "DenseNet121",
+    "EfficientNetV2B0",
+    "MobileNetV2",
+    "MobileNetV3Large",
+    "MobileNetV3Small",
+    "ResNet50",
+    "ResNet50V2",
+    "VGG16",
+    "Xception",
+]
+"""The keys of `septet.models`' tables, which this must not import; a test compares them."""
+Setting = bool | int | float | str | list[int]
 
 
 class ImageDataOptions(DataOptions):
@@ -39,10 +69,45 @@ class ImageDataOptions(DataOptions):
 class ImageModelOptions(ModelOptions):
     """Which network, and how training pictures are changed."""
 
-    architecture: Literal["cnn", "resnet"] = Field(
+    architecture: Architecture = Field(
         default="cnn",
         description="cnn: a small convolutional network, quick on a CPU; resnet: a residual "
-        "network, better on larger colour pictures and slower.",
+        "network, better on larger colour pictures and slower; resnet18, resnet34, resnet50, "
+        "convnext-..., vit-...: those of torchvision and timm; micro and mini: narrow ones; "
+        "MobileNetV2 and others: those of keras.applications.",
+    )
+    backbone: dict[str, Setting] | None = Field(
+        default=None,
+        description="Changes to the sizes of a backbone (resnet18 ... vit-base), as "
+        '{"width": 16, "stem": "small"}.',
+    )
+    pretrained: str | None = Field(
+        default=None,
+        description="Weights to start from: a .safetensors file with the names of torchvision or "
+        "timm, a run or model folder (its network is kept), a folder with a KerasHub preset, or "
+        "the name of a Keras application whose weights Keras has on this machine.",
+    )
+    pixels: Literal["auto", "imagenet", "half", "data"] = Field(
+        default="auto",
+        description="How pictures are scaled for weights to start from: by ImageNet's mean and "
+        "deviation, to -1..1 (half), or by those of the data. auto: as the weights were learned.",
+    )
+    frozen: Fraction | None = Field(
+        default=None,
+        description="Share of the run in which only what is new is trained. Default with "
+        "pretrained: 0.2.",
+    )
+    thawing: Fraction = Field(
+        default=0.0,
+        description="Share of the run, after frozen, over which the stages are freed one by one, "
+        "the last first; 0: together.",
+    )
+    layer_decay: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=1.0,
+        description="What the learning rate of each stage is multiplied by for every stage between "
+        "it and what is new. Default with pretrained: 0.8.",
     )
     width: int = Field(
         default=32,
@@ -101,6 +166,26 @@ class ImageModelOptions(ModelOptions):
         description="Change brightness, contrast and saturation of training pictures by up to "
         "this share.",
     )
+    blur: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=5.0,
+        description="Blur half of the training pictures by a Gaussian of up to so many pixels.",
+    )
     cutout: int = Field(
         default=0, ge=0, le=512, description="Cover a square of so many pixels a side; 0 for none."
+    )
+    mixup: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=10.0,
+        description="Blend training pictures and their labels in pairs, by shares drawn from a "
+        "beta distribution of this concentration (0.2 is usual); 0 for none.",
+    )
+    cutmix: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=10.0,
+        description="Put a rectangle of another training picture into each, and mix the labels by "
+        "its area, drawn as for mixup (1.0 is usual); with both, one of them a step.",
     )

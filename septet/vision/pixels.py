@@ -107,3 +107,64 @@ def extremes(picture: Any) -> list[tuple[int, int]]:
     """Lowest and highest value of each channel."""
     found = picture.getextrema()
     return list(found) if isinstance(found[0], tuple) else [found]
+
+
+MOST_VALUES = 256
+
+
+def values_of(picture: Any) -> tuple[list[int] | None, list[list[int]], list[int], Any]:
+    """Values of a mask (None where it is in colour), their colours and counts, and their places.
+
+    The places are uint8 [height, width]. What is transparent has its colour all the same.
+
+    Raises:
+        Unusable: There are more than 256 values, as where a mask was saved as JPEG.
+    """
+    import numpy as np
+
+    mode = picture.mode
+    if mode in ("P", "PA"):
+        palette = (picture.getpalette("RGB") or [])[:768]
+        numbers = np.asarray(picture.getchannel("P") if mode == "PA" else picture)
+    elif mode in ("1", "L", "LA") or mode.startswith("I"):
+        palette = None
+        numbers = np.asarray(picture.getchannel("L") if mode == "LA" else picture)
+    elif mode in ("RGB", "RGBA", "CMYK", "YCbCr", "RGBX"):
+        channels = np.asarray(picture if mode == "RGB" else picture.convert("RGB")).astype(
+            np.uint32
+        )
+        numbers = channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
+        found, counts, places = _distinct(numbers)
+        colours = [[value >> 16, value >> 8 & 255, value & 255] for value in found]
+        return None, colours, counts, places
+    else:
+        raise unusable(
+            "unsupported-mask", f"It has pixels of the kind {mode}, which no mask has.",
+            "Save it as an indexed or grey PNG of 8 bits, or as RGB with a legend.",
+        )  # fmt: skip
+    found, counts, places = _distinct(numbers.astype(np.int64))
+    colours = []
+    for value in found:
+        known = None if palette is None else palette[3 * value : 3 * value + 3]
+        colours.append(list(known) if known else [min(max(value, 0), 255)] * 3)
+    return found, colours, counts, places
+
+
+def _distinct(numbers: Any) -> tuple[list[int], list[int], Any]:
+    """Values in order, how many pixels have each, and each pixel's place among them."""
+    import numpy as np
+
+    # Rows are compared one after the other, so that a photograph is refused soon and in little
+    # memory.
+    known: set[int] = set()
+    for row in numbers:
+        known.update(np.unique(row).tolist())
+        if len(known) > MOST_VALUES:
+            raise unusable(
+                "too-many-values", f"It has more than {MOST_VALUES} values, so it is no mask.",
+                "Save masks as PNG: JPEG and resizing change their values.",
+            )  # fmt: skip
+    values = np.array(sorted(known), numbers.dtype)
+    places = np.searchsorted(values, numbers).astype(np.uint8)
+    counts = np.bincount(places.ravel(), minlength=len(values))
+    return values.tolist(), counts.tolist(), places

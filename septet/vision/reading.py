@@ -40,7 +40,7 @@ def read_dataset(
         raise DataError(_nothing_usable(source, account))
     checks.check_pictures(gathered, account, labels_optional=labels_optional)
     rows = split_rows(gathered, options, seed)
-    rows = _reject_unknown_labels(gathered, rows, account)
+    rows = reject_unknown_labels(gathered, rows, account)
     rows = limited(rows, options.limit, seed=seed, account=account, noun="pictures")
     height, width = common_size(gathered, options.size, account)
     channels = options.channels or _channels(gathered)
@@ -52,9 +52,9 @@ def read_dataset(
         )
         for name, chosen in rows.items()
     }
-    account.classes = _count_classes(splits)
+    account.classes = count_classes(splits)
     account.close({name: len(split) for name, split in splits.items()})
-    labels = _ordered(set(splits["train"].targets.tolist()), gathered.class_order)
+    labels = ordered(set(splits["train"].targets.tolist()), gathered.class_order)
     facts = {"labels": labels, "height": height, "width": width, "channels": channels}
     return Dataset(splits, account, facts)
 
@@ -163,7 +163,7 @@ def split_rows(gathered: Gathered, options: ImageDataOptions, seed: int) -> dict
     return {name: train[cut[name]] if name in cut else rows[name] for name in SPLIT_NAMES}
 
 
-def _reject_unknown_labels(
+def reject_unknown_labels(
     gathered: Gathered, rows: dict[str, np.ndarray], account: Account
 ) -> dict[str, np.ndarray]:
     """Without the pictures whose class the training split lacks."""
@@ -195,7 +195,7 @@ def _channels(gathered: Gathered) -> int:
     return 1
 
 
-def _ordered(labels: set[str], order: list[str] | None) -> list[str]:
+def ordered(labels: set[str], order: list[str] | None) -> list[str]:
     """Classes in the set's own order, otherwise by number or name."""
     if order is not None:
         return [label for label in order if label in labels]
@@ -209,7 +209,8 @@ def _natural(label: str) -> tuple[int, float, str]:
         return 1, 0.0, label
 
 
-def _count_classes(splits: Mapping[str, Split]) -> dict[str, dict[str, int]]:
+def count_classes(splits: Mapping[str, Split]) -> dict[str, dict[str, int]]:
+    """Examples of each class in each split."""
     names = sorted({name for split in splits.values() for name in split.targets}, key=_natural)
     counts = {name: dict.fromkeys(splits, 0) for name in names}
     for home, split in splits.items():

@@ -33,7 +33,7 @@ OTHER_PICTURES = frozenset(
 )
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "file_path", "image")
-PATH_COLUMNS += ("image_path", "image_id", "picture", "img", "name")
+PATH_COLUMNS += ("image_path", "image_id", "picture", "img", "name", "video", "video_path", "clip")
 LABEL_COLUMNS = ("label", "class", "target", "category", "class_name", "y")
 SPLIT_COLUMNS = ("split", "subset", "set", "partition")
 
@@ -215,7 +215,7 @@ class FolderReader:
         """Take a file of a class folder as an example, reject it, or say what it is."""
         place = self._place(path)
         suffix = os.path.splitext(path)[1].lower()
-        problem = _problem(path, self.root)
+        problem = problem_of(path, self.root)
         if problem and (suffix in EXTENSIONS or problem[0] != "not-a-file"):
             reject(self.account, problem[0], (place, None), *problem[1:])
         elif suffix in EXTENSIONS or (not problem and _looks_like_picture(path)):
@@ -230,7 +230,7 @@ class FolderReader:
             self.account.warn("not-a-picture", place, message, "Move it elsewhere.")
 
 
-def _problem(path: str, root: str) -> tuple[str, str, str] | None:
+def problem_of(path: str, root: str) -> tuple[str, str, str] | None:
     """Code, reason and remedy when `path` is not a regular file inside `root`."""
     real = os.path.realpath(path)
     if not is_inside(real, root):

@@ -10,7 +10,7 @@ import io
 import os
 import stat
 import sys
-from typing import Any
+from typing import Any, BinaryIO
 
 from septet.data.messages import receive, send
 from septet.vision.pixels import (
@@ -47,7 +47,7 @@ MAX_ADDRESS_SPACE = 4 * 2**30
 def main() -> None:
     """Answer requests until the parent closes the pipe."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    _limit_resources()
+    limit_resources()
     from PIL import Image, features
 
     Image.init()
@@ -56,11 +56,12 @@ def main() -> None:
     while (message := receive(requests)) is not None:
         request, _ = message
         for path in request["paths"]:
-            header, pixels = _answer(path, request["box"])
+            header, pixels = _answer(path, request["box"], request.get("is_mask", False))
             send(answers, header, pixels)
 
 
-def _limit_resources() -> None:
+def limit_resources() -> None:
+    """No core files, and at most `MAX_ADDRESS_SPACE` of memory, where the system can do that."""
     try:
         import resource
 
@@ -72,9 +73,12 @@ def _limit_resources() -> None:
         return  # not every system has these limits; the pixel cap holds everywhere
 
 
-def _answer(path: str, box: list[int]) -> tuple[dict[str, Any], bytes]:
+def _answer(path: str, box: list[int], is_mask: bool = False) -> tuple[dict[str, Any], bytes]:
     try:
-        return decode(read_file(path), (box[0], box[1]), exact=bool(box[2]))
+        content = read_file(path)
+        if is_mask:
+            return decode_mask(content)
+        return decode(content, (box[0], box[1]), exact=bool(box[2]))
     except Unusable as problem:
         code, reason, remedy = problem.args
     except MemoryError:
@@ -91,6 +95,24 @@ def read_file(path: str) -> bytes:
     Raises:
         Unusable: It is missing, forbidden, not a regular file, empty or too large.
     """
+    file, size = open_file(path)
+    with file:
+        if size > MAX_FILE_BYTES:
+            raise unusable(
+                "huge-picture",
+                f"The file has {size / 2**20:.0f} MiB; at most "
+                f"{MAX_FILE_BYTES // 2**20} MiB are read.",
+                "Make it smaller or remove it.",
+            )
+        return file.read(MAX_FILE_BYTES + 1)
+
+
+def open_file(path: str) -> tuple[BinaryIO, int]:
+    """The regular file at `path`, open, and its size; see `read_file`.
+
+    Raises:
+        Unusable: It is missing, forbidden, not a regular file or empty.
+    """
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         handle = os.open(path, flags | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
@@ -100,17 +122,10 @@ def read_file(path: str) -> bytes:
     if not stat.S_ISREG(status.st_mode):
         os.close(handle)
         raise _not_a_file()
-    with os.fdopen(handle, "rb") as file:
-        if status.st_size == 0:
-            raise unusable("empty-file", "The file has 0 bytes.", "Copy it again or remove it.")
-        if status.st_size > MAX_FILE_BYTES:
-            raise unusable(
-                "huge-picture",
-                f"The file has {status.st_size / 2**20:.0f} MiB; at most "
-                f"{MAX_FILE_BYTES // 2**20} MiB are read.",
-                "Make it smaller or remove it.",
-            )
-        return file.read(MAX_FILE_BYTES + 1)
+    if status.st_size == 0:
+        os.close(handle)
+        raise unusable("empty-file", "The file has 0 bytes.", "Copy it again or remove it.")
+    return os.fdopen(handle, "rb"), status.st_size
 
 
 def _unopened(error: Exception) -> Unusable:
@@ -182,6 +197,43 @@ def decode(content: bytes, box: tuple[int, int], *, exact: bool) -> tuple[dict[s
         "blank": blank,
     }
     return known, picture.tobytes()
+
+
+def decode_mask(content: bytes) -> tuple[dict[str, Any], bytes]:
+    """One mask: for each pixel the place of its value in a list of the values that occur.
+
+    Args:
+        content: The whole file.
+
+    Returns:
+        What is known of it ("height", "width", "format", "values", "counts", "colours", "digest")
+        and the places, uint8 [height, width]. Values are the numbers of an indexed or grey
+        picture, and None of one in colour; colours are what they look like, as [red, green, blue].
+
+    Raises:
+        Unusable: A limit is broken, or it has more than 256 values. Pillow raises nearly any
+            other error on bad bytes.
+    """
+    from PIL import Image
+
+    from septet.vision.pixels import values_of
+
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
+    with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+        kind = "JPEG" if opened.format == "MPO" else str(opened.format)
+        require_few_pixels(opened.width, opened.height)
+        opened.load()
+        _require_end(content, kind)
+        values, colours, counts, places = values_of(opened)
+    known = {
+        "height": places.shape[0],
+        "width": places.shape[1],
+        "format": kind,
+        "values": values,
+        "counts": counts,
+        "colours": colours,
+    }
+    return known, places.tobytes()
 
 
 def _count_frames(picture: Any) -> int:

@@ -14,6 +14,7 @@ from septet.runs.networks import build_apart
 BATCH, TIME, TOKENS = 5, 6, 11
 PICTURE: dict[str, Any] = {"height": 8, "width": 8, "channels": 1}
 SCALED: dict[str, Any] = {**PICTURE, "mean": [100.0], "deviation": [60.0], "num_classes": 3}
+PIXELS: dict[str, Any] = {**SCALED, "height": 32, "width": 32}
 SMALL: dict[str, Any] = {
     "length": 8, "dim": 8, "depth": 2, "num_heads": 2, "feed_forward_dim": 12, "dropout": 0.0,
 }  # fmt: skip
@@ -26,6 +27,71 @@ TABLE: dict[str, Any] = {"num_numbers": 4, "cardinalities": [3, 5], "num_outputs
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "cnn": ("cnn", {**SCALED, "filters": [4, 6], "convolutions": [1, 2], "dropout": 0.0}),
     "resnet": ("resnet", {**SCALED, "filters": [4, 6], "blocks": 1}),
+    "residual": (
+        "picture-classifier",
+        {**SCALED, "backbone": "resnet18", "settings": {"blocks": [1, 1], "width": 4}},
+    ),
+    "bottleneck": (
+        "picture-classifier",
+        {
+            **SCALED,
+            "backbone": "resnet50",
+            "settings": {"blocks": [1, 1], "width": 4, "stem": "small"},
+        },
+    ),
+    "convnext": (
+        "picture-classifier",
+        {
+            **SCALED,
+            "backbone": "convnext-micro",
+            "settings": {"depths": [1, 1], "width": 4, "patch": 2},
+        },
+    ),
+    "vision-transformer": (
+        "picture-classifier",
+        {
+            **SCALED,
+            "backbone": "vit-micro",
+            "settings": {"dim": 8, "depth": 2, "num_heads": 2, "patch": 4},
+        },
+    ),
+    "small-cnn": (
+        "picture-classifier",
+        {**SCALED, "backbone": "small-cnn", "settings": {"width": 4, "stages": 2}},
+    ),
+    "keras-application": (
+        "keras-application",
+        {
+            **SCALED,
+            "height": 32,
+            "width": 32,
+            "channels": 3,
+            "mean": [127.5] * 3,
+            "deviation": [127.5] * 3,
+            "application": "MobileNetV3Small",
+        },
+    ),
+    "unet": ("unet", {**PIXELS, "filters": [4, 6], "blocks": [1, 1], "stem": 2, "decoder": 4}),
+    "feature-pyramid": (
+        "pixel-head",
+        {
+            **PIXELS,
+            "backbone": "resnet-micro",
+            "settings": {"width": 4, "blocks": [1, 1, 1]},
+            "head": "fpn",
+            "dim": 4,
+        },
+    ),
+    "deeplab": (
+        "pixel-head",
+        {
+            **PIXELS,
+            "backbone": "resnet-micro",
+            "settings": {"width": 4, "blocks": [1, 1, 1]},
+            "head": "deeplab",
+            "dim": 4,
+        },
+    ),
     "tabular": ("tabular", {**TABLE, "dropout": 0.0}),
     "tabular-members": (
         "tabular",
@@ -54,8 +120,13 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt-learned": (
         "gpt",
         {
-            "vocabulary_size": TOKENS, "length": 8, "dim": 8, "depth": 2, "num_heads": 2,
-            "positions": "learned", "feed_forward_dim": 12,
+            "vocabulary_size": TOKENS,
+            "length": 8,
+            "dim": 8,
+            "depth": 2,
+            "num_heads": 2,
+            "positions": "learned",
+            "feed_forward_dim": 12,
         },
     ),
     "language-lstm": (
@@ -73,6 +144,28 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "text-encoder": ("text-encoder", {**SMALL, **TEXT, "dim": 8}),
     "text-lstm": ("text-recurrent", {**TEXT, "kind": "lstm", "units": 5}),
     "text-gru": ("text-recurrent", {**TEXT, "kind": "gru", "units": 5, "depth": 2}),
+    "translation": ("translation-transformer", {**SMALL, "vocabulary_size": TOKENS}),
+    "translation-gru": (
+        "translation-gru",
+        {"vocabulary_size": TOKENS, "dim": 8, "units": 6, "depth": 2, "num_heads": 2},
+    ),
+    "detector": (
+        "detector",
+        {
+            **SCALED,
+            "height": 32,
+            "width": 64,
+            "backbone": "resnet-micro",
+            "backbone_width": 4,
+            "pyramid_dim": 8,
+            "head_depth": 1,
+        },
+    ),
+    "video-cnn": ("video-cnn", {**SCALED, "filters": [4, 6], "dropout": 0.0}),
+    "video-recurrent": (
+        "video-recurrent",
+        {**SCALED, "filters": [4], "dense_dim": 6, "units": 5, "dropout": 0.0},
+    ),
     "discriminator": ("discriminator", {**PICTURE, "filters": 4}),
     "discriminator-dense": (
         "discriminator",
@@ -134,10 +227,15 @@ def inputs(name: str) -> Any:
         return drawn["noise"]
     if architecture == "discriminator":
         return random.uniform(-1.0, 1.0, (BATCH, 8, 8, 1)).astype(np.float32)
+    if architecture == "detector":
+        return {"pictures": random.integers(0, 256, (BATCH, 32, 64, 1)).astype(np.uint8)}
+    if architecture.startswith("video-"):
+        return {"clips": random.integers(0, 256, (BATCH, 2, 4, 8, 8, 1)).astype(np.uint8)}
     if architecture.startswith("text-"):
         return {"tokens": drawn["texts"]}
     wanted = {
         "cnn": ["pictures"],
+        "picture-classifier": ["pictures"],
         "resnet": ["pictures"],
         "tabular": ["numbers", "categories"],
         "mlp": ["features"],
@@ -150,6 +248,8 @@ def inputs(name: str) -> Any:
         "gpt": ["tokens"],
         "language-lstm": ["tokens"],
         "transformer": ["source", "source_mask", "target"],
+        "translation-gru": ["source", "target"],
+        "translation-transformer": ["source", "target"],
     }
     return {key: drawn[key] for key in wanted[architecture]}
 

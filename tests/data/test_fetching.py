@@ -338,3 +338,34 @@ def test_copy_put_there_by_another_process_meanwhile_is_kept(tmp_path, monkeypat
     monkeypatch.setattr(type(tmp_path), "exists", lambda self: False)
     fetching.put_in_place(tmp_path / "scratch", path.parent, tmp_path / "old")
     assert path.read_bytes() == good
+
+
+def test_debian_packages_are_fetched_as_they_are(tmp_path, monkeypatch):
+    contents = {"one_1.0_all.deb": b"first package", "two_2.0_all.deb": b"second"}
+    files = tuple(
+        RemoteFile(name, len(body), hashlib.sha256(body).hexdigest(), 100, is_plain=True)
+        for name, body in contents.items()
+    )
+    asked = []
+
+    def command(arguments, folder, *, name=""):
+        asked.append(arguments)
+        package = arguments[-1].partition("=")[0]
+        body = next(body for file, body in contents.items() if file.startswith(package))
+        (folder / f"{package}_4%3a1.0_all.deb").write_bytes(body)
+
+    monkeypatch.setattr(fetching, "command", command)
+    monkeypatch.setattr(fetching.shutil, "which", lambda tool: f"/usr/bin/{tool}")
+    remote = replace(
+        SMALL.remote, files=files, debian_package="", debian_packages=("one=4:1.0", "two=4:2.0")
+    )
+    assert fetching.from_debian_packages(remote, tmp_path) == contents
+    assert asked == [["apt-get", "download", "one=4:1.0"], ["apt-get", "download", "two=4:2.0"]]
+    assert fetching.sources_of(remote)["the Debian packages"] is fetching.from_debian_packages
+    contents["two_2.0_all.deb"] = b"another version"
+    (tmp_path / "again").mkdir()
+    with pytest.raises(fetching.SourceError, match="is not the file that was published"):
+        fetching.from_debian_packages(remote, tmp_path / "again")
+    monkeypatch.setattr(fetching.shutil, "which", lambda tool: None)
+    with pytest.raises(fetching.SourceError, match="no apt-get"):
+        fetching.from_debian_packages(remote, tmp_path)

@@ -21,6 +21,7 @@ EMBEDDED = (
     samples.FASHION_SAMPLE,
     samples.NYC_TEMPERATURE,
     samples.MOVIE_SAMPLE,
+    samples.NUMBER_WORDS,
 )
 
 
@@ -62,6 +63,7 @@ def test_embedded_samples_stay_under_four_megabytes_and_each_has_its_licence_not
         ("fashion-sample", "2c356c8ece0ce1dbe16e92d0ca40f4a6ce032c617bcb486876830679bd685550"),
         ("nyc-temperature", "fa07a13c47dddbb67bc5b311d8fb3ec0caa1433dafc0998d4957a7bada1f672d"),
         ("movie-sample", "0a98d149e808332d6e4793929910470086d3eb176e901314999b3d0f0cf8aea0"),
+        ("number-words", "dfca2b7e3e88ebbb992d6c842da38c2f9c01e822da4f42959d8d33f5c53cb475"),
     ],
 )
 def test_embedded_sample_is_byte_for_byte_what_the_script_made(sample, digest):

@@ -24,6 +24,9 @@ CONVOLUTIONS = {
     "1-D causal": ((2, 10, 3), (3, 3, 4), (1,), [(2, 0)], None),
     "1-D strided": ((2, 11, 3), (5, 3, 4), (2,), "SAME", None),
     "3-D": ((1, 4, 5, 6, 2), (2, 3, 2, 2, 3), (1, 1, 1), "SAME", None),
+    "3-D causal": ((1, 4, 5, 6, 2), (3, 3, 3, 2, 3), (1, 1, 1), [(2, 0), (1, 1), (1, 1)], None),
+    "3-D of single frames": ((2, 3, 6, 5, 2), (1, 3, 3, 2, 4), (1, 1, 1), "SAME", None),
+    "3-D strided": ((1, 5, 6, 7, 2), (3, 3, 3, 2, 3), (2, 2, 2), "SAME", None),
 }
 
 
@@ -43,7 +46,7 @@ def values_and_gradients(loss, *arguments):
     return jax.jit(run)(*arguments)
 
 
-QUICK = ("3x3 same", "3x3 of one channel", "strided same, odd")
+QUICK = ("3x3 same", "3x3 of one channel", "strided same, odd", "3-D causal")
 
 
 @pytest.mark.parametrize(

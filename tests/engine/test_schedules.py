@@ -33,6 +33,13 @@ def test_one_cycle_rises_to_one_and_falls_below_where_it_began():
     assert np.all(np.diff(found[20:]) < 0)
 
 
+def test_inverse_square_root_rises_and_falls_with_the_root_of_progress():
+    found = scales("inverse-sqrt")
+    np.testing.assert_allclose(found[:21], np.linspace(0, 1, 21), atol=1e-6)
+    assert found[80] == pytest.approx(0.5)
+    assert found[-1] == pytest.approx(0.2**0.5)
+
+
 def test_progress_is_continuous_when_the_plan_is_revised():
     plan = Plan()
     plan.revise(0, 100)

@@ -16,7 +16,7 @@ class Counted(keras.metrics.Mean):
         super().__init__(**named)
         self.resets = self.asked = 0
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true, y_pred, sample_weight=None):  # pyright: ignore
         """The mean of what is wanted."""
         return super().update_state(y_true)
 

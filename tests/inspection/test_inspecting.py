@@ -1,16 +1,21 @@
 """Layer by layer: order, names, exact gradients, dead units, and every registered network."""
 
+import io
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from PIL import Image
 
 import septet
 from septet import registry
 from septet.errors import InputError
-from septet.inspection import examples
+from septet.evaluation import drawing
+from septet.inspection import examples, picture
 from septet.inspection.examples import EXAMPLES
 from septet.inspection.findings import Inspection
 from septet.inspection.looking import look
@@ -19,9 +24,15 @@ from septet.inspection.players import scenes_of
 SMALL = {
     "adversarial": {"height": 8, "width": 8, "filters": 4},
     "cnn": {"height": 8, "width": 8, "filters": [4, 8], "convolutions": [1, 1], "dense_dim": 8},
+    "detector": {"height": 32, "width": 32, "pyramid_dim": 8, "head_depth": 1},
     "discriminator": {"height": 8, "width": 8, "filters": 4, "design": "dense"},
     "generator": {"height": 8, "width": 8, "filters": 4, "design": "dense"},
+    "gpt": {"vocabulary_size": 20, "length": 6, "dim": 8, "depth": 1, "num_heads": 2},
+    "keras-application": {},
+    "language-lstm": {"vocabulary_size": 20, "dim": 4, "units": 4, "depth": 1},
     "mlp": {"hidden": [8]},
+    "picture-classifier": {},
+    "pixel-head": {},
     "recurrent": {"hidden": [4], "is_bidirectional": True},
     "resnet": {"height": 8, "width": 8, "filters": [4, 8], "blocks": 1},
     "tabular": {"width": 8, "depth": 1, "members": 2},
@@ -44,6 +55,14 @@ SMALL = {
         "vocabulary_size": 20, "length": 6, "dim": 8, "depth": 1, "num_heads": 2,
         "feed_forward_dim": 16,
     },
+    "translation-gru": {"vocabulary_size": 20, "dim": 4, "units": 4},
+    "translation-transformer": {
+        "vocabulary_size": 20, "length": 6, "dim": 8, "depth": 1, "num_heads": 2,
+        "feed_forward_dim": 16,
+    },
+    "unet": {"filters": [4, 8], "blocks": [1, 1]},
+    "video-cnn": {"filters": [4, 8]},
+    "video-recurrent": {"filters": [4, 8]},
 }  # fmt: skip
 
 
@@ -310,6 +329,22 @@ def test_every_registered_architecture_is_looked_into(name, tmp_path):
         assert {"bidirectional1", "forward_lstm1", "backward_lstm1"} <= set(names_of(found))
     found.draw(tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("largest", "unit"),
+    [(0, (1.0, "bytes")), (999, (1.0, "bytes")), (1000, (1e3, "kB")), (2.5e6, (1e6, "MB"))],
+)
+def test_a_picture_has_units_that_fit_its_numbers(largest, unit):
+    assert picture.unit_of(largest, picture.BYTES) == unit
+
+
+def test_a_picture_says_what_is_made_up_and_draws_what_no_font_has_as_a_question_mark():
+    found = septet.inspect("mlp", arguments=SMALL["mlp"], timed=False, batch_size=4)
+    bare = replace(found, notes=[])
+    height = [Image.open(io.BytesIO(picture.picture_of(each))).height for each in (bare, found)]
+    assert height[1] - height[0] >= len(found.notes) * 20
+    assert drawing.safe_text("a $x$ \U0010fffd") == r"a \$x\$ ?"
 
 
 def test_both_players_have_the_gradients_of_their_training_step():

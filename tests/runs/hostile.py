@@ -76,6 +76,9 @@ def good_folder(folder: Path, task: str = TABLE, **changes: Any) -> dict[str, np
         name: generator.normal(size=shape).astype(dtype)
         for name, (dtype, shape) in networks.network_weights(network).items()
     }
+    for path in weights:
+        if path.endswith("variance"):
+            weights[path] = np.abs(weights[path])
     facts = {
         "evaluation": {"scores": {"accuracy": 0.5}, "intervals": {"accuracy": [0.4, 0.6]}},
         "account": {"read": 3, "used": 2, "rejected": 1, "splits": {"train": 2}},

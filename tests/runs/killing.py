@@ -5,6 +5,7 @@ device started, so that a point costs a training and not an import.
 """
 
 import hashlib
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -18,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from tests.runs.hostile import good_folder
+from tests.vision.segmentation.making_masks import make_pairs
 
 # Starting a process also asks how the others are, and two threads that ask at once get one answer.
 ASKING = threading.Lock()
@@ -48,6 +52,14 @@ GENERATION_SETTINGS = [
     "data.test_fraction=0.3",
 ]
 
+SEGMENTATION_SETTINGS = [
+    *CHECKPOINTS,
+    "training.epochs=2",
+    "training.batch_size=8",
+    "model.width=4",
+    "model.depth=1",
+    "model.stem=2",
+]
 TEXT_SETTINGS = [
     *CHECKPOINTS,
     "training.epochs=2",
@@ -65,6 +77,29 @@ WRITING_SETTINGS = [
     "model.depth=1",
     "model.heads=1",
     "model.dropout=0.1",
+]
+
+TRANSLATION_SETTINGS = [
+    *CHECKPOINTS,
+    "training.epochs=3",
+    "training.batch_size=4",
+    "training.average_decay=0.9",
+    "data.tokenizer=bytes",
+    "data.length=32",
+    "model.dim=8",
+    "model.depth=1",
+    "model.num_heads=2",
+]
+
+DETECTION_SETTINGS = [
+    *CHECKPOINTS,
+    "training.epochs=2",
+    "training.batch_size=16",
+    "data.test_fraction=0.2",
+    "data.validation_fraction=0.2",
+    "model.backbone_width=4",
+    "model.pyramid_dim=8",
+    "model.head_depth=1",
 ]
 
 
@@ -103,19 +138,67 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     path = folder / "pictures.npz"
     np.savez(path, x=pictures, y=labels)
     jobs["image-classification"] = Job("image-classification", path, PICTURE_SETTINGS)
+    good_folder(folder / "start", "image-classification")
+    start = [f"model.pretrained={folder / 'start'}", "model.frozen=0.4", "model.thawing=0.3"]
+    changes = ["model.mixup=0.2", "model.cutmix=1", "model.blur=1"]
+    tuning = [*PICTURE_SETTINGS, *start, *changes]
+    jobs["fine-tuning"] = Job("image-classification", path, tuning)
     jobs["image-generation"] = Job("image-generation", path, GENERATION_SETTINGS)
+    jobs["semantic-segmentation"] = Job(
+        "semantic-segmentation", make_pairs(folder / "masks", 45), SEGMENTATION_SETTINGS
+    )
     jobs["sentiment-analysis"] = Job(
         "sentiment-analysis", texts_for_a_job(folder / "texts.tsv"), TEXT_SETTINGS
     )
     jobs["text-generation"] = Job(
         "text-generation", text_for_a_job(folder / "story.txt"), WRITING_SETTINGS
     )
+    jobs["translation"] = Job(
+        "translation", pairs_for_a_job(folder / "pairs.tsv"), TRANSLATION_SETTINGS
+    )
+    if importlib.util.find_spec("pycocotools"):
+        boxes = boxes_for_a_job(folder / "boxes")
+        jobs["object-detection"] = Job("object-detection", boxes, DETECTION_SETTINGS)
     return jobs
 
 
 def text_for_a_job(path: Path) -> Path:
     """Sixty lines of a story."""
     lines = [f"Day {number}: it rained, and 雨 fell." for number in range(60)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def boxes_for_a_job(folder: Path) -> Path:
+    """Forty pictures of 32x32 pixels with a bright square each, and their boxes."""
+    from PIL import Image
+
+    random = np.random.default_rng(2)
+    images, annotations = [], []
+    (folder / "images").mkdir(parents=True)
+    for number in range(40):
+        pixels = random.integers(0, 90, (32, 32, 3)).astype(np.uint8)
+        left, top = random.integers(1, 14, 2).tolist()
+        pixels[top : top + 14, left : left + 14, number % 2] = 250
+        Image.fromarray(pixels).save(folder / f"images/{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "height": 32, "width": 32})
+        box = {"image_id": number, "category_id": number % 2, "bbox": [left, top, 14, 14]}
+        annotations.append({"id": number, **box})
+    categories = [{"id": 0, "name": "red"}, {"id": 1, "name": "green"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "boxes.json").write_text(json.dumps(content))
+    return folder
+
+
+def pairs_for_a_job(path: Path) -> Path:
+    """Sixty pairs of short sentences, eight of them for the test and as many for validation."""
+    things, verbs = ["cat", "dog", "bird"], [("sees", "sieht"), ("hears", "hört")]
+    lines = ["en\tde\tsplit"]
+    for number in range(60):
+        english, german = verbs[number % 2]
+        thing = things[number % 3]
+        split = "test" if number < 8 else "validation" if number < 16 else "train"
+        lines.append(f"it {english} {thing} {number}\tes {german} {thing} {number}\t{split}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 

@@ -8,9 +8,11 @@ import septet.cli.describing
 import septet.evaluation.figures
 import septet.language.classification
 import septet.language.explaining
+import septet.language.translation
 import septet.models.convolutional
 import septet.models.dense
 import septet.models.text
+import septet.models.translating
 import septet.tables.classification
 import septet.tables.regression
 import septet.vision.classification  # noqa: F401

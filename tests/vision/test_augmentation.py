@@ -121,3 +121,62 @@ def test_all_changes_run_in_one_program(channels):
     results = [np.asarray(program(jax.random.key(seed), batch)) for seed in range(3)]
     assert len(traces) == 1
     assert all(result.shape == batch.shape and result.dtype == np.uint8 for result in results)
+
+
+def test_blur_keeps_half_of_the_pictures_and_the_mean_of_the_others():
+    result = changed(augmentation.blur(2.0))
+    same = (result == pictures()).all(axis=(1, 2, 3))
+    assert 10 <= same.sum() <= 30
+    blurred = result[~same].astype(float)
+    given = pictures()[~same].astype(float)
+    assert (blurred.std(axis=(1, 2)) < given.std(axis=(1, 2))).mean() > 0.9
+    flat = np.full((40, 7, 6, 3), 77, np.uint8)
+    np.testing.assert_array_equal(augmentation.blur(2.0)(jax.random.key(0), flat), flat)
+
+
+def mixed(mixup: float, cutmix: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    given = pictures()
+    labels = np.arange(len(given), dtype=np.int32)  # every picture a class of its own
+    change = augmentation.mix(len(given), mixup=mixup, cutmix=cutmix)
+    inputs, soft = jax.jit(change)(jax.random.key(seed), {"pictures": given}, labels)
+    return np.asarray(inputs["pictures"]), np.asarray(soft)
+
+
+def test_mixup_blends_pictures_by_the_shares_of_their_labels():
+    given = pictures().astype(np.float64)
+    for concentration in (0.3, 1.0):
+        result, soft = mixed(concentration, 0.0)
+        assert soft.dtype == np.float32
+        np.testing.assert_allclose(soft.sum(axis=1), 1.0, atol=1e-6)
+        assert ((soft > 0).sum(axis=1) <= 2).all()
+        wanted = np.einsum("nk,khwc->nhwc", soft.astype(np.float64), given)
+        np.testing.assert_allclose(result, wanted, atol=0.51)
+
+
+def test_cutmix_puts_in_a_rectangle_and_mixes_labels_by_its_area():
+    given = pictures()
+    result, soft = mixed(0.0, 1.0)
+    np.testing.assert_allclose(soft.sum(axis=1), 1.0, atol=1e-6)
+    cut = 0
+    for row in range(len(given)):
+        other = next((k for k in np.flatnonzero(soft[row]) if k != row), row)
+        own = (result[row] == given[row]).all(axis=-1)
+        assert ((result[row] == given[other]).all(axis=-1) | own).all()
+        if other == row:
+            continue
+        cut += 1
+        np.testing.assert_allclose(soft[row, row], own.mean(), atol=1e-6)
+        rows, columns = np.nonzero(~own)
+        area = (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+        assert area == (~own).sum()  # a full rectangle
+    assert cut > 20
+
+
+def test_with_both_each_batch_has_one_of_them():
+    given = pictures().astype(np.float64)
+    kinds = set()
+    for seed in range(8):
+        result, soft = mixed(1.0, 1.0, seed)
+        wanted = np.einsum("nk,khwc->nhwc", soft.astype(np.float64), given)
+        kinds.add(bool(np.abs(result - wanted).max() < 0.51))
+    assert kinds == {True, False}

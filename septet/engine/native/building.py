@@ -20,7 +20,7 @@ from septet.engine.native.products import Vectors
 COMPILERS = ("gcc", "clang", "cc")
 FLAGS = (
     "-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
-    "-fopenmp-simd", "-fPIC", "-shared", "-w",
+    "-fopenmp-simd", "-fPIC", "-shared", "-pthread", "-w",
 )  # fmt: skip
 TIMEOUT_S = 120.0
 SWITCH = "SEPTET_NATIVE"
@@ -52,6 +52,13 @@ def compiler() -> tuple[str, Vectors]:
         if found.returncode == 0:
             return path, _vectors(found.stdout)
     raise NoCompilerError(f"None of {', '.join(COMPILERS)} is on the PATH.")
+
+
+def cores() -> int:
+    """Processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def description() -> str:

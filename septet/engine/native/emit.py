@@ -1,5 +1,6 @@
 """The C program of a step: its functions, the order of their calls, and the memory they share."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -62,7 +63,8 @@ def step_text(
     targets = [f"P[{in_place.get(place, len(inputs) + place)}]" for place in range(len(outputs))]
     replaced = [inputs[in_place[p]] if p in in_place else None for p in range(len(outputs))]
     lines, size = _region(program, inputs, outputs, places, targets, replaced, "A")
-    parts = ["static void step(char **P, char *A) {", *lines, "}"]
+    head = f"static void step(char **P, char *A, {kernels.THREAD}, meeting *met) {{"
+    parts = [head, *_met(lines), "}"]
     tables = [text for _, text in program.tables.values()]
     texts = [
         f"static __attribute__((noinline)) void {name}{text}"
@@ -102,8 +104,27 @@ def _region(
     for place, (output, target) in enumerate(zip(outputs, targets, strict=True)):
         if place not in finished:
             source = _place(program, output, places)
-            lines.append(f"memcpy({target}, {source}, {_bytes(output)});")
+            lines += _alone(f"memcpy({target}, {source}, {_bytes(output)})")
     return lines, size
+
+
+MEET = "meet(met, T);"
+
+
+def _alone(call: str) -> list[str]:
+    """A call that the first thread makes."""
+    return [f"if (t == 0) {call};", MEET]
+
+
+def _met(lines: Sequence[str]) -> list[str]:
+    """`lines` without the meetings between calls that one thread makes anyway."""
+    kept: list[str] = []
+    for line in lines:
+        is_alone = line.startswith("if (t == 0)")
+        if is_alone and len(kept) > 1 and kept[-1] == MEET and kept[-2].startswith("if (t == 0)"):
+            kept.pop()
+        kept.append(line)
+    return kept
 
 
 def _allocate(program: Program, made: Plan, places: dict[int, str], arena: str) -> int:
@@ -189,13 +210,22 @@ def _call(
         sides = made.layouts[id(value), 0], made.layouts[id(value), 1]
         text = products.product(value, sides, program.vectors)
         found = [f"(f32 *){memory.place(each)}" for each in (value, sides[0].base, sides[1].base)]
-        kernel = kernels.Kernel(text, found)
+        kernel = kernels.Kernel(text, found, is_shared=_work(value) >= kernels.LEAST_SHARED)
     elif unit.kind in ("points", "threefry"):
         make = kernels.points if unit.kind == "points" else kernels.random_bits
         kernel = make(unit.values, memory)
     else:
         kernel = _OTHER[unit.kind](value, memory)
-    return [f"{program.function(kernel.body)}({', '.join(kernel.arguments)});"]
+    name, arguments = program.function(kernel.body), ", ".join(kernel.arguments)
+    if kernel.is_shared:
+        return [f"{name}({arguments}, t, T);", MEET]
+    return _alone(f"{name}({arguments}, 0, 1)")
+
+
+def _work(dot: Value) -> int:
+    """Multiplications of a product."""
+    left = dot.args[0]
+    return dot.size * math.prod(left.shape[axis] for axis in dot.params["contracted"][0])
 
 
 _OTHER = {
@@ -231,7 +261,7 @@ def _loop(
         if place in results:
             where = places.setdefault(id(results[place]), where)
         inner[id(value)] = where
-        lines.append(f"memcpy({where}, {_place(program, outer, places)}, {_bytes(value)});")
+        lines += _alone(f"memcpy({where}, {_place(program, outer, places)}, {_bytes(value)})")
     for value, outer in body.walked:
         whole = _place(program, outer, places)
         inner[id(value)] = f"({whole} + {row} * {_bytes(value)}L)"

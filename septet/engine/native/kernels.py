@@ -1,5 +1,6 @@
 """C functions for loops over elements and for reductions, each with pointers as arguments."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,14 @@ from septet.engine.native.indexing import (
     through,
 )
 
+THREAD = "long t, long T"
+LEAST_SHARED = 2000
+"""Least work, in simple statements, that is worth the threads' meeting after it."""
+COSTLY = 8
+"""Simple statements that a function such as the exponential is worth."""
+EVEN = 16
+"""Numbers that a thread's part of a long loop is a multiple of."""
+
 
 @dataclass
 class Kernel:
@@ -22,10 +31,12 @@ class Kernel:
     Args:
         body: Its text after the name: arguments and body.
         arguments: The memory that it is given, in order, as expressions of C.
+        is_shared: Whether several threads do parts of it at once; each is told as `t` of `T`.
     """
 
     body: str
     arguments: list[str]
+    is_shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,7 +149,8 @@ def points(values: Sequence[Value], memory: Memory) -> Kernel:
         target = writer.element(value, address(index, strides))
         writer.statements.append(f"{target} = {result};")
     loops = _joined(shape, writer)
-    return _function(writer, _nest(loops, _lines(writer, loops)))
+    shared = _shared(loops, writer)
+    return _function(writer, _nest(loops, _lines(writer, loops), shared), shared)
 
 
 @dataclass(frozen=True)
@@ -189,23 +201,46 @@ def _lines(writer: Writer, loops: Sequence[_Loop]) -> list[str]:
     return lines
 
 
-def _nest(loops: Sequence[_Loop], lines: Sequence[str]) -> list[str]:
+def _nest(loops: Sequence[_Loop], lines: Sequence[str], shared: _Loop | None = None) -> list[str]:
     """`lines` within loops; the innermost has no dependency from one round to the next."""
     opened = []
     for place, loop in enumerate(loops):
         if place == len(loops) - 1:
             opened.append("#pragma GCC ivdep")
-        i = f"i{loop.axis}"
-        opened.append(f"for (long {i} = 0; {i} < {loop.size}; {i}++) {{")
+        opened.append(_opened(loop, loop is shared))
     return [*opened, *lines, "}" * len(loops)]
 
 
-def _function(writer: Writer, lines: Sequence[str]) -> Kernel:
+def _opened(loop: _Loop, is_shared: bool) -> str:
+    i, size = f"i{loop.axis}", loop.size
+    if not is_shared:
+        return f"for (long {i} = 0; {i} < {size}; {i}++) {{"
+    first, last = _bounds(loop)
+    # A bound that is computed anew each round would keep the compiler from making vectors.
+    return f"for (long {i} = {first}, end{i} = {last}; {i} < end{i}; {i}++) {{"
+
+
+def _bounds(loop: _Loop) -> tuple[str, str]:
+    """Where a thread's part of a loop begins and ends; parts of long ones are whole vectors."""
+    kind = "EVEN" if loop.size >= 8 * EVEN else ""
+    return f"{kind}FROM({loop.size})", f"{kind}TO({loop.size})"
+
+
+def _shared(loops: Sequence[_Loop], writer: Writer) -> _Loop | None:
+    """The loop whose rounds are worth sharing among threads: the outermost that is long enough."""
+    cost = sum(COSTLY if "_f32(" in line else 1 for line in writer.statements)
+    if math.prod(loop.size for loop in loops) * cost < LEAST_SHARED:
+        return None
+    fitting = [loop for loop in loops if not loop.is_reduced]
+    return next((loop for loop in fitting if loop.size >= 8 or loop.size in (2, 4, 6)), None)
+
+
+def _function(writer: Writer, lines: Sequence[str], shared: _Loop | None = None) -> Kernel:
     arguments = ", ".join(
         f"{kind} *restrict p{place}" for place, (kind, _) in enumerate(writer.pointers)
     )
-    body = f"({arguments}) {{\n" + "\n".join(lines) + "\n}\n"
-    return Kernel(body, [f"({kind} *){place}" for kind, place in writer.pointers])
+    body = f"({arguments}, {THREAD}) {{\n" + "\n".join(lines) + "\n}\n"
+    return Kernel(body, [f"({kind} *){place}" for kind, place in writer.pointers], bool(shared))
 
 
 _FIRST = {
@@ -236,16 +271,21 @@ def reduction(value: Value, memory: Memory) -> Kernel:
     if not loops:
         lines = _lines(writer, loops)
         return _function(writer, [*lines, f"p0[0] = {given};"])
+    shared = _shared(loops, writer)
     if loops[-1].is_reduced:
-        inner = _accumulated(writer, loops, kind, dtype, target, given)
+        inner = _accumulated(writer, loops, kind, dtype, target, given, shared)
     else:
         writer.statements.append(f"{target} = {join.format(target, given)};")
-        inner = _nest(loops, _lines(writer, loops))
+        inner = _nest(loops, _lines(writer, loops), shared)
+    # The outermost loop that is kept: its rounds are neighbouring parts of the result.
+    start, end = _bounds(shared) if shared else ("0", "1")
+    width = value.size // shared.size if shared else value.size
     first = [
-        f"for (long i = 0; i < {value.size}; i++) {writer.pointer(value)}[i] = "
+        f"for (long i = {start} * {width}, end = {end} * {width}; i < end; i++) "
+        f"{writer.pointer(value)}[i] = "
         f"{_FIRST[kind][dtype]};"
     ]
-    return _function(writer, [*first, *inner])
+    return _function(writer, [*first, *inner], shared)
 
 
 def _join(kind: str, dtype: str) -> str:
@@ -255,7 +295,13 @@ def _join(kind: str, dtype: str) -> str:
 
 
 def _accumulated(
-    writer: Writer, loops: Sequence[_Loop], kind: str, dtype: str, target: str, given: str
+    writer: Writer,
+    loops: Sequence[_Loop],
+    kind: str,
+    dtype: str,
+    target: str,
+    given: str,
+    shared: _Loop | None,
 ) -> list[str]:
     """Loops of which the innermost collects into a variable."""
     last, kinds = loops[-1], REGISTER_TYPES[dtype]
@@ -275,10 +321,7 @@ def _accumulated(
         "}",
         f"{place} = {_join(kind, dtype).format(place, 'sum')};",
     ]
-    opened = [
-        f"for (long i{loop.axis} = 0; i{loop.axis} < {loop.size}; i{loop.axis}++) {{"
-        for loop in loops[:-1]
-    ]
+    opened = [_opened(loop, loop is shared) for loop in loops[:-1]]
     return [*opened, *inner, "}" * (len(loops) - 1)]
 
 
@@ -333,7 +376,8 @@ def random_bits(values: Sequence[Value], memory: Memory) -> Kernel:
         target = writer.element(value, address(index, contiguous(shape)))
         writer.statements.append(f"{target} = y{value.params['half']};")
     loops = _joined(shape, writer)
-    return _function(writer, _nest(loops, _lines(writer, loops)))
+    shared = _shared(loops, writer)
+    return _function(writer, _nest(loops, _lines(writer, loops), shared), shared)
 
 
 def concatenation(value: Value, memory: Memory) -> Kernel:
@@ -341,10 +385,14 @@ def concatenation(value: Value, memory: Memory) -> Kernel:
     writer, lines = Writer(memory), []
     axis, begin = value.params["axis"], 0
     writer.pointer(value)
+    parts: list[_Loop | None] = []
     for part in value.args:
-        lines += ["{", *_copied(writer, part, value, {axis: begin}, {}), "}"]
+        copied, shared = _copied(writer, part, value, {axis: begin}, {}, may_share=True)
+        # What is not shared is done by the first thread.
+        lines += ["{" if shared else "if (t == 0) {", *copied, "}"]
+        parts.append(shared)
         begin += part.shape[axis]
-    return _function(writer, lines)
+    return _function(writer, lines, next((part for part in parts if part), None))
 
 
 def padding(value: Value, memory: Memory) -> Kernel:
@@ -360,14 +408,20 @@ def padding(value: Value, memory: Memory) -> Kernel:
     writer.statements.clear()
     low = dict(enumerate(value.params["low"]))
     steps = dict(enumerate(value.params["steps"]))
-    lines += ["{", *_copied(writer, part, value, low, steps), "}"]
+    lines += ["{", *_copied(writer, part, value, low, steps)[0], "}"]
     return _function(writer, lines)
 
 
 def _copied(
-    writer: Writer, part: Value, whole: Value, low: dict[int, int], steps: dict[int, int]
-) -> list[str]:
-    """Loops that write `part` into `whole` from `low` on, every so many `steps`."""
+    writer: Writer,
+    part: Value,
+    whole: Value,
+    low: dict[int, int],
+    steps: dict[int, int],
+    *,
+    may_share: bool = False,
+) -> tuple[list[str], _Loop | None]:
+    """Loops that write `part` into `whole` from `low` on, every so many `steps`; what is shared."""
     inner = Writer(writer.memory, writer.pointers, count=writer.count)
     index = loops_over(part.shape)
     given = inner.load(part, index)
@@ -379,7 +433,8 @@ def _copied(
     inner.statements.append(f"{target} = {given};")
     loops = _joined(part.shape, inner)
     writer.count = inner.count
-    return _nest(loops, _lines(inner, loops))
+    shared = _shared(loops, inner) if may_share else None
+    return _nest(loops, _lines(inner, loops), shared), shared
 
 
 def rows(value: Value, memory: Memory) -> Kernel:
@@ -398,14 +453,16 @@ def rows(value: Value, memory: Memory) -> Kernel:
         )
     else:
         outside = f"row = row < 0 ? 0 : row >= {count} ? {count - 1} : row;"
+    shared = _Loop(0, indices.size) if value.size >= LEAST_SHARED else None
+    start, end = _bounds(shared) if shared else ("0", f"{indices.size}")
     lines = [
-        f"for (long i = 0; i < {indices.size}; i++) {{",
+        f"for (long i = {start}, end = {end}; i < end; i++) {{",
         f"long row = {numbers}[i];",
         outside,
         f"memcpy({target} + i * {width}, {source} + row * {width}, {width} * sizeof({kind}));",
         "}",
     ]
-    return _function(writer, lines)
+    return _function(writer, lines, shared)
 
 
 def added_rows(value: Value, memory: Memory) -> Kernel:

@@ -1,5 +1,9 @@
 /* What every compiled step begins with: types, vectors, and functions without branches. */
+#define _GNU_SOURCE
 #include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 typedef float f32;
@@ -56,6 +60,64 @@ static void turn(const f32 *from, long stride, long columns, long depth, f32 *to
   for (; n < columns; n++)
     for (long k = 0; k < depth; k++) to[k * wide + n] = from[n * stride + k];
 }
+
+/* Where thread t of T begins and ends among n rounds, or n numbers in whole vectors. */
+#define FROM(n) ((n) * t / T)
+#define TO(n) ((n) * (t + 1) / T)
+#define EVENFROM(n) ((n) / 16 * t / T * 16)
+#define EVENTO(n) (t == T - 1 ? (n) : (n) / 16 * (t + 1) / T * 16)
+#define ROWSFROM(n) FROM(n)
+#define ROWSTO(n) TO(n)
+#define ALLFROM(n) 0
+#define ALLTO(n) (n)
+
+/* Where threads wait for each other; one that waits long lets others have the processor. */
+typedef struct { _Alignas(64) atomic_int arrived; _Alignas(64) atomic_int turn; } meeting;
+enum { PATIENCE = 2000 };
+
+static inline void meet(meeting *met, long T) {
+  if (T == 1) return;
+  int turn = atomic_load_explicit(&met->turn, memory_order_relaxed);
+  if (atomic_fetch_add_explicit(&met->arrived, 1, memory_order_acq_rel) == T - 1) {
+    atomic_store_explicit(&met->arrived, 0, memory_order_relaxed);
+    atomic_store_explicit(&met->turn, turn + 1, memory_order_release);
+    return;
+  }
+  for (long n = 0; atomic_load_explicit(&met->turn, memory_order_acquire) == turn; n++) {
+    if (n > PATIENCE) sched_yield();
+#ifdef __SSE__
+    else __builtin_ia32_pause();
+#endif
+  }
+}
+
+/* Threads that wait for each other must not share a processor, and schedulers let them for a
+   while: each is held on one of its own, counted from that of the first, until it is let go. */
+#ifdef __linux__
+typedef cpu_set_t places;
+static int processor(void) { return sched_getcpu(); }
+static void hold(places *before, long t, long T, int home) {
+  CPU_ZERO(before);
+  if (T == 1 || home < 0 || sched_getaffinity(0, sizeof(*before), before)) return;
+  long count = CPU_COUNT(before);
+  for (int place = home; count >= T; place = (place + 1) % CPU_SETSIZE)
+    if (CPU_ISSET(place, before) && t-- == 0) {
+      places one;
+      CPU_ZERO(&one);
+      CPU_SET(place, &one);
+      sched_setaffinity(0, sizeof(one), &one);
+      return;
+    }
+}
+static void let_go(places *before, long T) {
+  if (T > 1 && CPU_COUNT(before)) sched_setaffinity(0, sizeof(*before), before);
+}
+#else
+typedef int places;
+static int processor(void) { return -1; }
+static void hold(places *before, long t, long T, int home) {}
+static void let_go(places *before, long T) {}
+#endif
 
 INLINE i32 bits_of(f32 x) { i32 y; memcpy(&y, &x, 4); return y; }
 INLINE f32 float_of(i32 x) { f32 y; memcpy(&y, &x, 4); return y; }

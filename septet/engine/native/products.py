@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from septet.engine.native.graph import Value
 from septet.engine.native.indexing import Layout, collapsed, contiguous
+from septet.engine.native.kernels import THREAD
 
 MOST_DEEP = 256
 """Rows of the right side that are gone through at once: a tile's part stays in the cache."""
@@ -61,9 +62,17 @@ def product(dot: Value, sides: tuple[Layout, Layout], vectors: Vectors) -> str:
     assert not columns or collapsed([s for s, _ in columns], out_columns) == 1
     lines = [f"a += {sides[0].offset}; b += {sides[1].offset};"]
     opened, places = [], [[], [], []]
+    # Threads share the outermost of these loops, or else the rows.
+    first = next((size for size, *_ in outer if size > 1), 1)
+    shares = first >= 8 or first in (2, 4, 6)
     for level, (size, a, b, o) in enumerate(outer):
         if size > 1:
-            opened.append(f"for (long g{level} = 0; g{level} < {size}; g{level}++) {{")
+            is_shared = shares and not opened
+            bounds = (f"FROM({size})", f"TO({size})") if is_shared else ("0", f"{size}")
+            g = f"g{level}"
+            opened.append(
+                f"for (long {g} = {bounds[0]}, end{g} = {bounds[1]}; {g} < end{g}; {g}++) {{"
+            )
             for found, stride in zip(places, (a, b, o), strict=True):
                 found.append(f"g{level} * {stride}")
     lines += opened
@@ -72,7 +81,13 @@ def product(dot: Value, sides: tuple[Layout, Layout], vectors: Vectors) -> str:
         lines.append(f"{kind} *{pointer} = {' + '.join([name, *found])};")
     lines += _tiles(shape, vectors)
     lines.append("}" * len(opened))
-    return "(f32 *restrict c, f32 *restrict a, f32 *restrict b) {\n" + "\n".join(lines) + "\n}\n"
+    if shares:
+        # Within a thread's part nothing is shared again.
+        lines = [
+            line.replace("ROWSFROM(", "ALLFROM(").replace("ROWSTO(", "ALLTO(") for line in lines
+        ]
+    arguments = f"(f32 *restrict c, f32 *restrict a, f32 *restrict b, {THREAD})"
+    return arguments + " {\n" + "\n".join(lines) + "\n}\n"
 
 
 def _axes(dot: Value, side: int, where: Layout) -> list[list[tuple[int, int]]]:
@@ -116,7 +131,7 @@ def _tiles(shape: Shape, vectors: Vectors) -> list[str]:
 def _plain(shape: Shape) -> list[str]:
     (row, deep), (down, across) = shape.left, shape.right
     return [
-        f"for (long m = 0; m < {shape.rows}; m++)",
+        f"for (long m = ROWSFROM({shape.rows}), endm = ROWSTO({shape.rows}); m < endm; m++)",
         f"for (long n = 0; n < {shape.columns}; n++) {{",
         "f32 sum = 0;",
         "#pragma omp simd reduction(+:sum)",
@@ -194,7 +209,9 @@ def _broadcasts(shape: Shape, vectors: Vectors, is_turned: bool) -> list[str]:
             _, tall = _height(shape.rows, width, vectors)
             source = ("pack", width * lanes) if is_packed else ("b + n", shape.right[0])
             for top, height, rounds in _pieces(shape.rows, tall):
-                lines.append(f"for (long i = 0; i < {rounds}; i++) {{")
+                lines.append(
+                    f"for (long i = ROWSFROM({rounds}), endi = ROWSTO({rounds}); i < endi; i++) {{"
+                )
                 lines.append(f"long m = {top} + i * {height};")
                 lines += _broadcast_tile(shape, lanes, (height, width), source, depth, follows)
                 lines += _written(shape, lanes, height, width, is_last)
@@ -299,7 +316,10 @@ def _dots(shape: Shape, vectors: Vectors) -> list[str]:
         lines.append(f"long n = {begin} + j * {width};")
         for top, height, times in _pieces(shape.rows, tall):
             cells = list(itertools.product(range(height), range(width)))
-            lines.append(f"for (long i = 0; i < {times}; i++) {{ long m = {top} + i * {height};")
+            lines.append(
+                f"for (long i = ROWSFROM({times}), endi = ROWSTO({times}); i < endi; i++) {{"
+            )
+            lines.append(f"long m = {top} + i * {height};")
             lines += [f"vec s{r}_{v} = {{0}};" for r, v in cells]
             lines.append(f"const f32 *x = A + m * {row}, *y = B + n * {across};")
             if full:

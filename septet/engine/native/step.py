@@ -6,6 +6,7 @@ time. Nothing here changes what a step means; its sums may be rounded in another
 
 import ctypes
 import functools
+import time
 from collections.abc import Iterator
 from importlib import resources
 from typing import Any
@@ -16,6 +17,7 @@ from septet.engine.native import building
 from septet.engine.native.emit import step_text
 from septet.engine.native.graph import Graph, UnsupportedError, Value, reachable
 from septet.engine.native.reading import read, shape_of
+from septet.engine.native.threads import MOST_THREADS, Threads
 
 MOST_PRODUCT, MOST_PRODUCTS = 4_000_000, 20_000_000
 """Most multiplications of one product and of a step's: XLA shares larger ones between cores."""
@@ -25,24 +27,62 @@ ALIGNMENT = 64
 SLACK = 256
 
 _LOOP = """
-void run(char **P, char *A, i32 *index, i32 start, i32 count, i32 *bad, i32 halts) {
-  *bad = -1;
+typedef struct {
+  char **P, *A;
+  i32 *index, *bad;
+  i32 start, count, halts;
+  long T;
+  int home;
+  atomic_int go;
+  meeting met;
+} chunk;
+typedef struct { chunk *of; long t; } part;
+
+static void *work(void *given) {
+  chunk *of = ((part *)given)->of;
+  long t = ((part *)given)->t;
+  while (!atomic_load(&of->go)) sched_yield();
+  long T = of->T;
+  places before;
+  hold(&before, t, T, of->home);
+  i32 found = 0;
 #ifdef __SSE__
   /* Numbers too small to be normal are zero, as in XLA: they would cost a hundred times more. */
-  unsigned before = __builtin_ia32_stmxcsr();
-  __builtin_ia32_ldmxcsr(before | 0x8040);
+  unsigned mode = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(mode | 0x8040);
 #endif
-  for (i32 i = 0; i < count; i++) {
-    *index = start + i;
-    step(P, A);
-    if (*bad < 0 && !*(u8 *)P[FINITE]) {
-      *bad = *(i32 *)P[STEP] - 1;
-      if (halts) break;
+  for (i32 i = 0; i < of->count; i++) {
+    if (t == 0) *of->index = of->start + i;
+    meet(&of->met, T);
+    step(of->P, of->A, t, T, &of->met);
+    if (!found && !*(u8 *)of->P[FINITE]) {
+      found = 1;
+      if (t == 0) *of->bad = *(i32 *)of->P[STEP] - 1;
+      if (of->halts) break;
     }
   }
 #ifdef __SSE__
-  __builtin_ia32_ldmxcsr(before);
+  __builtin_ia32_ldmxcsr(mode);
 #endif
+  let_go(&before, T);
+  return 0;
+}
+
+/* Does the steps, with fewer threads where not so many could be started. */
+void run(char **P, char *A, i32 *index, i32 start, i32 count, i32 *bad, i32 halts, i32 threads) {
+  chunk of = {P, A, index, bad, start, count, halts};
+  pthread_t others[MOST_THREADS];
+  part parts[MOST_THREADS];
+  *bad = -1;
+  for (long t = 0; t < threads; t++) parts[t] = (part){&of, t};
+  long started = 1;
+  while (started < threads && !pthread_create(others + started, 0, work, parts + started))
+    started++;
+  of.T = started;
+  of.home = processor();
+  atomic_store(&of.go, 1);
+  work(parts);
+  for (long t = 1; t < started; t++) pthread_join(others[t], 0);
 }
 """
 
@@ -86,8 +126,10 @@ class NativeStep:
         finite = len(inputs) + len(outputs) - 1
         step = 1 + _place_of_step(arguments[1])
         loop = _LOOP.replace("FINITE", str(finite)).replace("STEP", str(step))
+        loop = loop.replace("MOST_THREADS", str(MOST_THREADS))
         prelude = resources.files("septet.engine.native").joinpath("prelude.h").read_text()
         self.text = "\n".join([prelude, text, loop])
+        self.threads = Threads(building.cores())
         self._library: ctypes.CDLL | None = None
         self._layout = Layout(jax.tree.leaves(arguments[1]))
         self._num_pointers = len(inputs) + len(outputs)
@@ -121,6 +163,8 @@ class NativeStep:
             pointers[place] = _address(array)
         assert self._library is not None, "compile comes first"
         bad = ctypes.c_int32()
+        threads = self.threads.choose()
+        began = time.perf_counter()
         self._library.run(
             pointers,
             ctypes.c_void_p(self._arena.ctypes.data),
@@ -129,7 +173,9 @@ class NativeStep:
             ctypes.c_int32(int(count)),
             ctypes.byref(bad),
             ctypes.c_int32(int(halts)),
+            ctypes.c_int32(threads),
         )
+        self.threads.see(threads, int(count), time.perf_counter() - began)
         after, found = _arrived()(own, logs)
         state = jax.tree.unflatten(self._state_tree, after)
         return state, jax.tree.unflatten(self._logs_tree, found), np.int32(bad.value)

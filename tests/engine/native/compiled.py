@@ -43,7 +43,35 @@ def native(function: Any, *arguments: Any) -> list[np.ndarray]:
     _, vectors = building.compiler()
     text, size = step_text(inputs, outputs, {}, vectors)
     prelude = resources.files("septet.engine.native").joinpath("prelude.h").read_text()
-    library = building.build(f"{prelude}{text}\nvoid go(char **P, char *A) {{ step(P, A); }}")
+    library = building.build(prelude + text + GO)
+    alone, together = (_run(library, arrays, outputs, size, threads) for threads in (1, THREADS))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+    return alone
+
+
+THREADS = 3
+GO = """
+typedef struct { char **P, *A; long t, T; meeting *met; } part;
+static void *work(void *given) {
+  part *of = given;
+  step(of->P, of->A, of->t, of->T, of->met);
+  return 0;
+}
+void go(char **P, char *A, i32 threads) {
+  meeting met = {0};
+  pthread_t others[8];
+  part parts[8];
+  for (long t = 0; t < threads; t++) parts[t] = (part){P, A, t, threads, &met};
+  for (long t = 1; t < threads; t++) pthread_create(others + t, 0, work, parts + t);
+  work(parts);
+  for (long t = 1; t < threads; t++) pthread_join(others[t], 0);
+}
+"""
+
+
+def _run(library: Any, arrays: Any, outputs: Any, size: int, threads: int) -> list[np.ndarray]:
+    """The outputs of a compiled program, by so many threads."""
     # Products load whole vectors at an array's end.
     given = [np.frombuffer(bytearray(each.tobytes() + bytes(256)), np.uint8) for each in arrays]
     kinds = [np.dtype(value.dtype) for value in outputs]
@@ -54,7 +82,7 @@ def native(function: Any, *arguments: Any) -> list[np.ndarray]:
     arena = np.zeros(size + 256, np.uint8)
     memory = [*given, *results]
     pointers = (ctypes.c_void_p * len(memory))(*(each.ctypes.data for each in memory))
-    library.go(pointers, ctypes.c_void_p(arena.ctypes.data))
+    library.go(pointers, ctypes.c_void_p(arena.ctypes.data), ctypes.c_int32(threads))
     assert all((result[-64:] == MARK).all() for result in results)
     return [
         result[:-64].view(kind).reshape(value.shape)

@@ -1,0 +1,31 @@
+"""Septet as a user runs it on a set with masks, for so many minutes in all.
+
+    python segmentation_septet.py DATA MINUTES SEED FOLDER
+
+The budget covers everything: reading, compiling, validation, test, report and saving.
+"""
+
+import json
+import os
+import sys
+import time
+
+
+def main(source: str, minutes: float, seed: int, folder: str) -> None:
+    os.environ["SEPTET_RUNS"] = folder
+    begin = time.monotonic()
+    import septet
+
+    run = septet.train("semantic-segmentation", source, minutes=minutes, seed=seed, started=begin)
+    result = {
+        "peer": "septet",
+        "version": septet.__version__,
+        "seconds": round(time.monotonic() - begin, 2),
+        **run.scores,
+        "interval": run.evaluation["intervals"]["mean_iou"],
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

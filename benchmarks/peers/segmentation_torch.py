@@ -1,0 +1,163 @@
+"""Septet's U-Net, loss and recipe in a plain eager PyTorch loop, for so many seconds of training.
+
+    python segmentation_torch.py FOLDER SECONDS SEED
+
+FOLDER has `arrays.npz` (x_train, y_train, x_test) and `network.json`, the arguments of
+`septet.models.segmentation.unet`; `found.npy` with the classes of the test is written there.
+Data lie in memory as tensors and batches are gathered by index: faster than a DataLoader.
+"""
+
+import itertools
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+BATCH, RATE, DECAY, WARMUP, CLIP = 16, 3e-3, 1e-2, 0.2, 1.0
+SCALE, COLOUR, IGNORED = 0.3, 0.25, 255
+
+
+def convolved(channels, filters, size=3, stride=1):
+    convolution = nn.Conv2d(channels, filters, size, stride, size // 2, bias=False)
+    nn.init.kaiming_normal_(convolution.weight)
+    return nn.Sequential(convolution, nn.BatchNorm2d(filters))
+
+
+class Block(nn.Module):
+    def __init__(self, channels, filters, stride):
+        super().__init__()
+        self.first = convolved(channels, filters, stride=stride)
+        self.second = convolved(filters, filters)
+        nn.init.zeros_(self.second[1].weight)
+        same = stride == 1 and channels == filters
+        self.beside = nn.Identity() if same else convolved(channels, filters, 1)
+        self.stride = stride
+
+    def forward(self, x):
+        inner = self.second(functional.relu(self.first(x)))
+        return functional.relu(self.beside(x[:, :, :: self.stride, :: self.stride]) + inner)
+
+
+class UNet(nn.Module):
+    def __init__(self, settings):
+        super().__init__()
+        filters, stem = settings["filters"], settings["stem"]
+        for name in ("mean", "deviation"):
+            self.register_buffer(name, torch.tensor(settings[name]).view(1, -1, 1, 1))
+        count = max(1, stem.bit_length() - 1)
+        widths = [settings["channels"], *[filters[0]] * count]
+        self.stem = nn.Sequential(
+            *[
+                nn.Sequential(convolved(a, b, stride=2 if stem > 1 else 1), nn.ReLU())
+                for a, b in itertools.pairwise(widths)
+            ]
+        )
+        self.down, before = nn.ModuleList(), filters[0]
+        for level, (width, blocks) in enumerate(zip(filters, settings["blocks"], strict=True)):
+            layers = []
+            for block in range(blocks):
+                layers.append(Block(before, width, 2 if level and block == 0 else 1))
+                before = width
+            self.down.append(nn.Sequential(*layers))
+        self.dropout = nn.Dropout2d(settings["dropout"])
+        self.up = nn.ModuleList()
+        for level in reversed(range(len(filters) - 1)):
+            width = min(filters[level], settings["decoder"])
+            self.up.append(convolved(before + filters[level], width))
+            before = width
+        self.logits = nn.Conv2d(before, settings["num_classes"] * stem**2, 1)
+        self.spread = nn.PixelShuffle(stem) if stem > 1 else nn.Identity()
+
+    def forward(self, x):
+        x = self.stem((x - self.mean) / self.deviation)
+        maps = []
+        for level in self.down:
+            x = level(x)
+            maps.append(x)
+        x = self.dropout(x)
+        for up, beside in zip(self.up, reversed(maps[:-1]), strict=True):
+            x = torch.cat([functional.interpolate(x, scale_factor=2, mode="nearest"), beside], 1)
+            x = functional.relu(up(x))
+        return self.spread(self.logits(x))
+
+
+def changed(x, y):
+    """Mirrored, enlarged or shrunk, in other light: float pictures and masks together."""
+    n = len(x)
+    factor = torch.exp((2 * torch.rand(n) - 1) * -math.log(1 - SCALE))
+    mirror = torch.where(torch.rand(n) < 0.5, -1.0, 1.0)
+    free = 1 - 1 / factor
+    matrix = torch.zeros(n, 2, 3)
+    matrix[:, 0, 0], matrix[:, 1, 1] = mirror / factor, 1 / factor
+    matrix[:, :, 2] = (2 * torch.rand(n, 2) - 1) * free[:, None]
+    grid = functional.affine_grid(matrix, list(x.shape), align_corners=False)
+    x = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    known = (y + 1).float()[:, None]
+    moved = functional.grid_sample(known, grid, mode="nearest", align_corners=False)[:, 0].long()
+    y = torch.where(moved == 0, IGNORED, moved - 1)
+    light, contrast, strength = 1 + COLOUR * (2 * torch.rand(3, n, 1, 1, 1) - 1)
+    x = x * light
+    middle = x.mean((1, 2, 3), keepdim=True)
+    x = middle + (x - middle) * contrast
+    grey = x.mean(1, keepdim=True)
+    return (grey + (x - grey) * strength).clamp(0, 255), y
+
+
+def loss_of(logits, masks):
+    """Cross-entropy by picture, and Dice over the classes that a picture has."""
+    known = (masks != IGNORED).float()
+    labels = torch.where(masks == IGNORED, 0, masks)
+    logs = functional.log_softmax(logits, 1)
+    lost = functional.nll_loss(logs, labels, reduction="none") * known
+    entropy = lost.sum((1, 2)) / known.sum((1, 2)).clamp_min(1e-6)
+    chosen = functional.one_hot(labels, logits.shape[1]).permute(0, 3, 1, 2) * known[:, None]
+    shares = logs.exp() * known[:, None]
+    actual = chosen.sum((2, 3))
+    dice = (2 * (chosen * shares).sum((2, 3)) + 1) / (actual + shares.sum((2, 3)) + 1)
+    there = (actual > 0).float()
+    return (entropy + 1 - (dice * there).sum(1) / there.sum(1).clamp_min(1)).mean()
+
+
+def rate_at(progress):
+    """Septet's one-cycle: up over the warm-up, then down along a cosine."""
+    if progress < WARMUP:
+        return max(progress / WARMUP, 0.01)
+    return 0.5 * (1 + math.cos(math.pi * (progress - WARMUP) / (1 - WARMUP)))
+
+
+def main(folder, seconds, seed):
+    torch.manual_seed(seed)
+    data = np.load(Path(folder) / "arrays.npz", allow_pickle=False)
+    settings = json.loads((Path(folder) / "network.json").read_text())
+    x, x_test = (torch.from_numpy(data[name]).permute(0, 3, 1, 2) for name in ("x_train", "x_test"))
+    y = torch.from_numpy(data["y_train"]).long()
+    model = UNet(settings)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
+    begin, steps, spent = time.monotonic(), 0, 0.0
+    while spent < seconds:
+        for rows in torch.randperm(len(y)).split(BATCH):
+            for group in optimizer.param_groups:
+                group["lr"] = RATE * rate_at(spent / seconds)
+            optimizer.zero_grad()
+            loss_of(*(lambda a, b: (model(a), b))(*changed(x[rows].float(), y[rows]))).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+            optimizer.step()
+            steps, spent = steps + 1, time.monotonic() - begin
+            if spent >= seconds:
+                break
+    model.eval()
+    with torch.inference_mode():
+        found = [model(part.float()).argmax(1).to(torch.uint8) for part in x_test.split(50)]
+    np.save(Path(folder) / "found.npy", torch.cat(found).numpy())
+    result = {"peer": "torch-eager", "version": torch.__version__, "seconds": round(spent, 2)}
+    print(json.dumps({**result, "steps": steps}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))

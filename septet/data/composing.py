@@ -1,0 +1,193 @@
+"""Cut-outs pasted on photographs: pictures whose boxes and masks are exactly known.
+
+Pure functions from arrays and a random generator to one scene; `scenes.py` says what is
+pasted on what. Knows no files.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+LEAST_VISIBLE = 0.4
+"""Of every object this share of its pixels can be seen at least, and `LEAST_PIXELS` of them."""
+LEAST_PIXELS = 40
+TRIES = 12
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """A thing on nothing.
+
+    Args:
+        picture: Mode "RGBA".
+        category: Its class, from 0.
+        turn: It is turned by up to so many degrees either way.
+        mirrored: It may be mirrored: not where it has writing.
+    """
+
+    picture: "Image.Image"
+    category: int
+    turn: float = 20.0
+    mirrored: bool = True
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One object of a scene.
+
+    Args:
+        category: Its class, from 0.
+        mask: Where it is to be seen, bool [height, width].
+    """
+
+    category: int
+    mask: np.ndarray
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, width and height of what is to be seen, in pixels."""
+        rows, columns = np.flatnonzero(self.mask.any(1)), np.flatnonzero(self.mask.any(0))
+        left, top = int(columns[0]), int(rows[0])
+        return left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A picture and everything in it.
+
+    Args:
+        pixels: uint8 [side, side, 3].
+        things: From back to front.
+    """
+
+    pixels: np.ndarray
+    things: list[Thing]
+
+
+def compose_scene(
+    cutouts: Sequence[Sequence[Cutout]],
+    photographs: Sequence["Image.Image"],
+    random: np.random.Generator,
+    *,
+    side: int,
+    most: int = 6,
+    smallest: float = 0.14,
+    largest: float = 0.7,
+    visible: float = LEAST_VISIBLE,
+    margin: float = 0.03,
+) -> Scene:
+    """A scene of up to `most` objects, each of a class drawn evenly.
+
+    Args:
+        cutouts: Those of each class.
+        photographs: Backgrounds.
+        random: Draws everything.
+        side: Height and width.
+        most: Objects, at most; at least one.
+        smallest: Least length of an object's longer side, as a share of `side`.
+        largest: Greatest length of it; sizes are even on a logarithmic scale.
+        visible: Share of each object's pixels that can be seen at least.
+        margin: Share of a side that an object's middle keeps from the edge.
+    """
+    pixels = background(photographs[int(random.integers(len(photographs)))], random, side)
+    owner = np.zeros((side, side), np.int16)
+    placed: list[tuple[int, int]] = []
+    for _ in range(int(random.integers(1, most + 1))):
+        for _ in range(TRIES):
+            group = cutouts[int(random.integers(len(cutouts)))]
+            cutout = group[int(random.integers(len(group)))]
+            length = side * smallest * (largest / smallest) ** random.random()
+            layer = placed_at(transformed(cutout, random, length), random, side, margin)
+            number = len(placed) + 1
+            new = np.where(layer[..., 3] > 127, np.int16(number), owner)
+            whole = int((layer[..., 3] > 127).sum())
+            if _all_visible(new, [*placed, (cutout.category, whole)], visible):
+                share = layer[..., 3:].astype(np.float32) / 255
+                pixels = pixels * (1 - share) + layer[..., :3] * share
+                owner = new
+                placed.append((cutout.category, whole))
+                break
+    things = [Thing(category, owner == n) for n, (category, _) in enumerate(placed, 1)]
+    return Scene(np.clip(np.rint(pixels), 0, 255).astype(np.uint8), things)
+
+
+def _all_visible(owner: np.ndarray, placed: Sequence[tuple[int, int]], visible: float) -> bool:
+    seen = np.bincount(owner.ravel(), minlength=len(placed) + 1)[1:]
+    return all(
+        count >= max(LEAST_PIXELS, visible * whole)
+        for count, (_, whole) in zip(seen, placed, strict=True)
+    )
+
+
+def background(photograph: "Image.Image", random: np.random.Generator, side: int) -> np.ndarray:
+    """A random square of a photograph, brighter or darker: float32 [side, side, 3]."""
+    from PIL import Image
+
+    shorter = min(photograph.size)
+    length = min(shorter, max(side, int(shorter * random.uniform(0.3, 1.0))))
+    left = int(random.integers(photograph.width - length + 1))
+    top = int(random.integers(photograph.height - length + 1))
+    box = (left, top, left + length, top + length)
+    part = photograph.resize((side, side), Image.Resampling.BILINEAR, box=box)
+    pixels = np.asarray(part.convert("RGB"), np.float32)
+    if random.random() < 0.5:
+        pixels = pixels[:, ::-1]
+    return np.clip(pixels * random.uniform(0.7, 1.25), 0, 255)
+
+
+def transformed(cutout: Cutout, random: np.random.Generator, length: float) -> "Image.Image":
+    """A cut-out mirrored, turned, lit anew and resized, its longer side `length`; "RGBA"."""
+    from PIL import Image
+
+    picture = cutout.picture
+    if random.random() < 0.5 and cutout.mirrored:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    angle = random.uniform(-cutout.turn, cutout.turn)
+    # Premultiplied, so that what is transparent lends no colour to the edge.
+    # Twice as large as it will be: turned at that size, it loses nothing.
+    picture = resized(picture.convert("RGBa"), min(1.0, 2 * length / max(picture.size)))
+    picture = picture.rotate(angle, Image.Resampling.BICUBIC, expand=True)
+    picture = picture.crop(picture.getchannel("a").getbbox())
+    values = np.array(resized(picture, length / max(picture.size)).convert("RGBA"))
+    light = values[..., :3] * np.float32(random.uniform(0.75, 1.2))
+    values[..., :3] = np.clip(light + np.float32(random.uniform(-12, 12)), 0, 255)
+    return Image.fromarray(values)
+
+
+def resized(picture: "Image.Image", scale: float) -> "Image.Image":
+    """A premultiplied picture made smaller or larger."""
+    from PIL import Image
+
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    if size == picture.size:
+        return picture
+    return picture.resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC)
+
+
+def placed_at(
+    picture: "Image.Image", random: np.random.Generator, side: int, margin: float
+) -> np.ndarray:
+    """A layer with the picture's middle anywhere on it: uint8 [side, side, 4]."""
+    from PIL import Image
+
+    layer = Image.new("RGBA", (side, side))
+    middle = random.uniform(margin * side, (1 - margin) * side, 2)
+    layer.paste(
+        picture, (round(middle[0] - picture.width / 2), round(middle[1] - picture.height / 2))
+    )
+    return np.asarray(layer)
+
+
+def run_lengths(mask: np.ndarray) -> list[int]:
+    """COCO's run lengths of a mask: column by column, zeros first."""
+    flat = np.concatenate([[0], mask.T.ravel().astype(np.int8), [0]])
+    starts, ends = np.flatnonzero(np.diff(flat) == 1), np.flatnonzero(np.diff(flat) == -1)
+    edges = np.stack([starts, ends], 1).ravel()
+    counts = np.diff(np.concatenate([[0], edges, [mask.size]]))
+    # A mask that reaches the last pixel has no zeros after it.
+    return counts.tolist() if counts[-1] else counts[:-1].tolist()

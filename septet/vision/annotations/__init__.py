@@ -1,0 +1,1 @@
+"""Readers of boxes: one file a format, each from a path to `found.Labelled`."""

@@ -1,0 +1,355 @@
+"""Where a network for pictures starts from: weights of a file, a run, a model folder, a preset.
+
+`find` says what a user's text names; the rest reads from there what the network must be, what
+its pictures must be like, and its weights.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from septet.errors import InputError, RunNotFoundError, WeightsError
+from septet.task import Prepared
+
+if TYPE_CHECKING:
+    from septet.engine.tuning import Tuning
+    from septet.runs.model_schema import ModelDescription
+    from septet.vision.options import ImageModelOptions
+
+Kind = Literal["file", "folder", "preset", "application"]
+FROZEN, THAWING, LAYER_DECAY = 0.2, 0.0, 0.8
+"""What the settings are by themselves where weights are given."""
+HALF = 127.5
+PLACES = re.compile(r"(?:stage|block)(\d+)(?:_|$)")
+FIRST = ("stem", "patches", "tokens")
+QUARTERS = 4
+
+
+@dataclass(frozen=True)
+class Start:
+    """What `model.pretrained` names.
+
+    Args:
+        kind: "file" of safetensors, model "folder", KerasHub "preset", or Keras "application".
+        place: Its whole path, or the application's name.
+    """
+
+    kind: Kind
+    place: str
+
+    @property
+    def path(self) -> Path:
+        """Its path."""
+        return Path(self.place)
+
+
+def find(text: str) -> Start:
+    """What a text names: a file or folder, a run, or a Keras application.
+
+    Raises:
+        WeightsError: None of them.
+    """
+    from septet.models.keras_application import APPLICATIONS
+    from septet.models.keras_hub_preset import is_preset
+    from septet.runs.folder import RunFolder, runs_root
+
+    path = Path(text)
+    if path.is_dir():
+        for folder in (path, path / "model"):
+            if (folder / "model.json").is_file():
+                return Start("folder", str(folder.absolute()))
+        if is_preset(path):
+            return Start("preset", str(path.absolute()))
+        raise WeightsError(
+            f"The folder '{text}' is no model folder, no finished run and no KerasHub preset, so "
+            "training cannot start from it. Give one of these, or a file of safetensors."
+        )
+    if path.exists() or path.suffix == ".safetensors":
+        return Start("file", str(path.absolute()))
+    if text in APPLICATIONS:
+        return Start("application", text)
+    try:
+        run = RunFolder.find(runs_root(), text)
+    except RunNotFoundError:
+        raise WeightsError(
+            f"There is no file, folder or run '{text}' to start from, nor a Keras application of "
+            f"that name. Give a .safetensors file, a run, a model folder, a KerasHub preset, or "
+            f"one of: {', '.join(sorted(APPLICATIONS))}."
+        ) from None
+    if not (run.model / "model.json").is_file():
+        raise WeightsError(
+            f"The run '{text}' has no model to start from yet. Finish it with: septet resume {text}"
+        )
+    return Start("folder", str(run.model.absolute()))
+
+
+def digest(start: Start) -> str:
+    """SHA-256 of the weights.
+
+    Raises:
+        InputError: They cannot be read.
+    """
+    from septet.models.keras_application import kept_weights
+    from septet.models.keras_hub_preset import FILE
+    from septet.runs.foreign_tensors import hash_file
+
+    if start.kind == "folder":
+        return description_of(start).weights.sha256
+    if start.kind == "application":
+        return hash_file(kept_weights(start.place))
+    return hash_file(start.path / FILE if start.kind == "preset" else start.path)
+
+
+def description_of(start: Start) -> "ModelDescription":
+    """What a model folder says of itself; InputError if its pictures are none."""
+    from septet.runs.model_folder import read_model_folder
+
+    description = read_model_folder(start.path)
+    if "channels" not in description.arguments or "num_classes" not in description.arguments:
+        raise WeightsError(
+            f"'{start.place}' is a model for {description.task}, whose network does not classify "
+            "pictures. Start from a run of image-classification."
+        )
+    return description
+
+
+def architecture(
+    start: Start, prepared: Prepared, options: "ImageModelOptions"
+) -> tuple[str, dict[str, Any]]:
+    """Name and arguments of the network that the weights are for, with classes of its own."""
+    sizes = {name: prepared[name] for name in ("height", "width", "channels", "mean", "deviation")}
+    sizes["num_classes"] = len(prepared["labels"])
+    if start.kind == "folder":
+        description = description_of(start)
+        return description.architecture, {**description.arguments, **sizes}
+    sizes["dropout"] = options.dropout
+    if start.kind == "application":
+        return "keras-application", {**sizes, "application": start.place}
+    if start.kind == "preset":
+        from septet.models.keras_hub_preset import backbone_settings
+
+        name, settings = backbone_settings(start.path)
+    else:
+        name, settings = _named_backbone(start, options), {}
+    settings = {**settings, **(options.backbone or {})}
+    return "picture-classifier", {**sizes, "backbone": name, "settings": settings or None}
+
+
+def _named_backbone(start: Start, options: "ImageModelOptions") -> str:
+    """The backbone that the settings name, or the one whose tensors a file has."""
+    from septet.models.backbones import BACKBONES
+    from septet.models.pretrained import backbone_of
+    from septet.runs.foreign_tensors import open_tensors
+
+    if options.architecture in BACKBONES:
+        return options.architecture
+    with open_tensors(start.path) as tensors:
+        found = backbone_of(tensors)
+    if found is None:
+        raise WeightsError(
+            f"'{start.place}' has tensors of no backbone that is known by its names. Say which "
+            f"it is of with model.architecture, one of: {', '.join(BACKBONES)}."
+        )
+    return found
+
+
+def adapt(start: Start, prepared: Prepared, pixels: str) -> Prepared:
+    """`prepared` with the pixel scales that the weights were learned with.
+
+    Raises:
+        WeightsError: They are for pictures of other channels.
+    """
+    channels = 3
+    if start.kind == "folder":
+        learned = description_of(start).arguments
+        channels = learned["channels"]
+    if prepared["channels"] != channels:
+        raise WeightsError(
+            f"'{start.place}' is for pictures of {channels} channels, and these have "
+            f"{prepared['channels']}. Set data.channels={channels}."
+        )
+    mean, deviation = _pixel_scales(start, prepared, pixels)
+    return {**prepared, "mean": mean, "deviation": deviation}
+
+
+def _pixel_scales(start: Start, prepared: Prepared, pixels: str) -> tuple[list[float], list[float]]:
+    """Mean and deviation of each channel."""
+    from septet.models.keras_application import APPLICATIONS
+    from septet.models.pretrained import IMAGENET_DEVIATION, IMAGENET_MEAN
+    from septet.runs.foreign_tensors import open_tensors
+
+    if pixels == "data":
+        return prepared["mean"], prepared["deviation"]
+    if start.kind == "folder" and pixels == "auto":
+        learned = description_of(start).arguments
+        return learned["mean"], learned["deviation"]
+    if start.kind == "application" and pixels == "auto":
+        known = APPLICATIONS[start.place]
+        return list(known.mean), list(known.deviation)
+    if pixels == "auto":
+        pixels = "imagenet"
+        if start.kind == "file":
+            with open_tensors(start.path) as tensors:
+                # timm's own Vision Transformers were trained on pictures from -1 to 1.
+                pixels = "half" if "cls_token" in tensors else "imagenet"
+        else:
+            from septet.models.keras_hub_preset import read_config
+
+            is_vit = read_config(start.path).get("class_name") == "ViTBackbone"
+            pixels = "half" if is_vit else "imagenet"
+    if pixels == "half":
+        return [HALF] * prepared["channels"], [HALF] * prepared["channels"]
+    return list(IMAGENET_MEAN), list(IMAGENET_DEVIATION)
+
+
+def load(
+    start: Start,
+    network: Any,
+    prepared: Prepared,
+    arguments: Mapping[str, Any],
+    note: Callable[[str], None],
+) -> list[str]:
+    """Give the network the weights; the paths of those that it got.
+
+    Raises:
+        InputError: They cannot be read, or are not the network's.
+    """
+    if start.kind == "application":
+        from septet.models.keras_application import load_kept
+
+        given = load_kept(network, start.place)
+    else:
+        values = _values(start, network, prepared, arguments)
+        for variable in network.weights:
+            if variable.path in values:
+                variable.assign(values[variable.path])
+        given = list(values)
+    new = [variable.path for variable in network.weights if variable.path not in set(given)]
+    shown = ", ".join(new[:4]) + (" ..." if len(new) > 4 else "")
+    note(
+        f"Starting from {start.place}: {len(given)} arrays of weights are its own, "
+        f"{len(new)} are new{': ' + shown if new else ''}."
+    )
+    return given
+
+
+def _values(
+    start: Start, network: Any, prepared: Prepared, arguments: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Weights by path."""
+    from septet.models.pretrained import convert
+    from septet.runs.foreign_tensors import open_tensors
+
+    shapes = {variable.path: tuple(variable.shape) for variable in network.weights}
+    if start.kind == "folder":
+        return _of_folder(start, shapes, prepared)
+    grid = _grid(network, prepared)
+    backbone = arguments["backbone"]
+    if start.kind == "preset":
+        from septet.models.keras_hub_preset import preset_tensors
+
+        return convert(preset_tensors(start.path), backbone, shapes, source=start.place, grid=grid)
+    with open_tensors(start.path) as tensors:
+        return convert(tensors, backbone, shapes, source=start.place, grid=grid)
+
+
+def _grid(network: Any, prepared: Prepared) -> tuple[int, int] | None:
+    """Rows and columns of patches, of a Vision Transformer."""
+    patches = next((layer for layer in network.layers if layer.name == "patches"), None)
+    if patches is None:
+        return None
+    return prepared["height"] // patches.strides[0], prepared["width"] // patches.strides[1]
+
+
+def _of_folder(
+    start: Start, shapes: Mapping[str, tuple[int, ...]], prepared: Prepared
+) -> dict[str, np.ndarray]:
+    """A model folder's weights, but for what the size and the classes decide."""
+    from septet.runs.model_folder import load_network
+
+    description, network = load_network(start.path)
+    has_same_classes = description.prepared.get("labels") == prepared["labels"]
+    values = {
+        variable.path: np.asarray(variable.value)
+        for variable in network.weights
+        if shapes.get(variable.path) == tuple(variable.shape)
+        and (has_same_classes or not variable.path.startswith("logits/"))
+    }
+    if not values:
+        raise WeightsError(
+            f"'{start.place}' shares no weights with the network. Start from another model."
+        )
+    return values
+
+
+def tuning(network: Any, given: list[str], options: "ImageModelOptions") -> "Tuning":
+    """Groups of variables by their distance to the picture; what was not given is new."""
+    from septet.engine.tuning import Tuning
+
+    known = set(given)
+    variables = network.trainable_variables
+    places = [_place(variable.path) if variable.path in known else None for variable in variables]
+    deepest = max((place for place in places if place is not None and place >= 0), default=-1)
+    if deepest < 0:
+        # Names say nothing: quarters by the order in the network.
+        ordered = [place for place, path in enumerate(variables) if path.path in known]
+        quarter = max(1, -(-len(ordered) // QUARTERS))
+        numbers = {place: rank // quarter for rank, place in enumerate(ordered)}
+        deepest = max(numbers.values(), default=0)
+        places = [numbers.get(place) for place in range(len(variables))]
+    groups = tuple(
+        deepest + 1 if place is None else deepest if place < 0 else place for place in places
+    )
+    return Tuning(
+        groups,
+        frozen=FROZEN if options.frozen is None else options.frozen,
+        thawing=options.thawing,
+        decay=LAYER_DECAY if options.layer_decay is None else options.layer_decay,
+    )
+
+
+def _place(path: str) -> int:
+    """The number of a weight's stage or block, 0 for what comes before; -1 if it has none."""
+    layer = path.split("/")[0]
+    if layer.startswith(FIRST):
+        return 0
+    found = PLACES.match(layer)
+    return int(found.group(1)) if found else -1
+
+
+def require_start(options: "ImageModelOptions") -> None:
+    """ConfigError where settings that are for given weights come without them."""
+    from septet.errors import ConfigError
+
+    if options.pretrained is not None:
+        return
+    for name in ("frozen", "layer_decay"):
+        if getattr(options, name) is not None:
+            raise ConfigError(
+                f"Setting 'model.{name}' is for networks that start from weights. Give them with "
+                f"model.pretrained, or leave model.{name} out."
+            )
+    if options.thawing:
+        raise ConfigError(
+            "Setting 'model.thawing' is for networks that start from weights. Give them with "
+            "model.pretrained, or leave model.thawing out."
+        )
+
+
+def locate(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings whose `pretrained` names the same from everywhere and later.
+
+    Raises:
+        InputError: It names nothing.
+    """
+    found = dict(settings)
+    text = found.get("pretrained")
+    if isinstance(text, str):
+        if not text:
+            raise InputError("Setting 'model.pretrained' is empty. Name weights, or leave it out.")
+        found["pretrained"] = find(text).place
+    return found

@@ -1,0 +1,185 @@
+"""The task video-classification: what happens in each video."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from septet.data.dataset import Dataset, Split
+from septet.errors import ConfigError, DataError
+from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
+from septet.task import Arrays, Augment, Prepared, Task
+from septet.vision.classification import LARGEST_FILTERS, PreparedPictures, channel_scales
+from septet.vision.video import inputs as video_inputs
+from septet.vision.video.options import VideoDataOptions, VideoModelOptions
+from septet.vision.video.reading import read_videos
+
+SMALLEST_MAP, MOST_STAGES = 5, 3
+"""Pixels a side that the last stage has at least, and stages, unless `model.depth` says otherwise.
+
+More stages would see more of a frame at once, and motion is seen from near."""
+PIXELS_AT_ONCE = 1 << 20
+"""Of all frames of the videos that are answered for together; each takes about 1 kB."""
+
+
+class PreparedVideos(PreparedPictures):
+    """What a network for videos needs to know: as for pictures, and how clips are cut."""
+
+    frames: Annotated[int, Field(ge=2, le=256)]
+    stride: Annotated[int, Field(ge=1, le=256)]
+    clips: Annotated[int, Field(ge=1, le=32)]
+
+
+class VideoClassification(Task):
+    """Which class each video belongs to."""
+
+    name: ClassVar[str] = "video-classification"
+    summary: ClassVar[str] = "Predict the class of a video (files, folders of frames, or .npz)"
+    data_options: ClassVar = VideoDataOptions
+    model_options: ClassVar = VideoModelOptions
+    prepared_type: ClassVar = PreparedVideos
+    training_defaults: ClassVar[Mapping[str, Any]] = {
+        "batch_size": 32,
+        "learning_rate": 3e-3,
+        "weight_decay": 1e-2,
+    }
+    least_epochs: ClassVar[int] = 8
+    least_steps: ClassVar[int] = 600
+    most_epochs: ClassVar[int] = 60
+    monitor: ClassVar[tuple[str, str]] = ("validation_accuracy", "max")
+    loss: ClassVar[str] = "softmax"
+    streams: ClassVar[bool] = True
+
+    def read(self, source: Path, options: VideoDataOptions, seed: int) -> Dataset:
+        """Read, check and split the videos at `source`."""
+        return read_videos(Path(source), options, seed)
+
+    def prepare(self, dataset: Dataset, options: VideoDataOptions) -> Prepared:
+        """Classes, size, clips, and mean and deviation of each channel over the training split."""
+        mean, deviation = channel_scales(dataset.splits["train"].examples["clips"])
+        learned = {**dataset.facts, "mean": mean, "deviation": deviation}
+        return PreparedVideos.model_validate(learned).model_dump(mode="json")
+
+    def arrays(self, split: Split, prepared: Prepared) -> tuple[Arrays, np.ndarray]:
+        """Clips, uint8 [N, clips, frames, height, width, channels]; labels, int32 [N]."""
+        return {"clips": split.examples["clips"]}, _labels(split, prepared)
+
+    def encode(self, inputs: Any, prepared: Prepared) -> Arrays:
+        """See `septet.vision.video.inputs.encode_videos` for the forms that `inputs` may have."""
+        return {"clips": video_inputs.encode_videos(inputs, prepared)}
+
+    def architecture(
+        self, prepared: Prepared, options: VideoModelOptions
+    ) -> tuple[str, dict[str, Any]]:
+        """A network with as many stages as the frames' size allows."""
+        height, width = prepared["height"], prepared["width"]
+        side = min(height, width)
+        depth = options.depth or _fitting_depth(side)
+        if side < 2**depth:
+            raise ConfigError(
+                f"Setting 'model.depth' is {depth}, but frames of {height}x{width} cannot be "
+                f"halved so often; expected at most {side.bit_length() - 1}."
+            )
+        names = ("height", "width", "channels", "mean", "deviation")
+        arguments: dict[str, Any] = {name: prepared[name] for name in names}
+        arguments["num_classes"] = len(prepared["labels"])
+        filters = [min(options.width * 2**stage, LARGEST_FILTERS) for stage in range(depth)]
+        arguments["filters"] = [max(number, options.width) for number in filters]
+        arguments["dropout"] = options.dropout
+        if options.architecture == "cnn-3d":
+            return "video-cnn", arguments
+        return "video-recurrent", {
+            **arguments,
+            "dense_dim": options.dense_dim,
+            "units": options.units,
+        }
+
+    def augment(self, prepared: Prepared, options: VideoModelOptions) -> Augment | None:
+        """One clip of each video at random, and random changes of it."""
+        from septet.vision import augmentation as pictures
+        from septet.vision.video import augmentation as videos
+
+        changes: list[pictures.Change] = []
+        if options.flip:
+            changes.append(videos.across(pictures.flip))
+        if options.crop:
+            changes.append(videos.across(pictures.zoom_and_rotate(options.crop, 0.0)))
+        if options.shift:
+            side = min(prepared["height"], prepared["width"])
+            changes.append(videos.across(pictures.shift(min(options.shift, side))))
+        if options.colour:
+            changes.append(videos.along(pictures.colour(options.colour)))
+        if not changes and prepared["clips"] == 1:
+            return None
+        return videos.of_clips(changes, picks=prepared["clips"] > 1)
+
+    def scored_at_once(self, prepared: Prepared) -> int:
+        """As many videos as have a million pixels in all their frames."""
+        names = ("clips", "frames", "height", "width")
+        pixels = int(np.prod([prepared[name] for name in names]))
+        return min(256, 1 << max(0, (PIXELS_AT_ONCE // pixels).bit_length() - 1))
+
+    def stream(self, network: Any, prepared: Prepared, *, platform: str) -> Any:
+        """See `septet.vision.video.streaming.AnswerStream`."""
+        from septet.models.video_stream import VideoStream
+        from septet.vision.video.streaming import AnswerStream
+
+        return AnswerStream(VideoStream(network, platform=platform), prepared)
+
+    def evaluate(self, outputs: np.ndarray, split: Split, prepared: Prepared) -> dict[str, Any]:
+        """Accuracy and its kin over videos; see `evaluate_classification`."""
+        return evaluate_classification(outputs, _labels(split, prepared), prepared["labels"])
+
+    def answer(self, outputs: np.ndarray, prepared: Prepared) -> list[ClassAnswer]:
+        """The likeliest class of each video, and the probability of every class."""
+        return class_answers(outputs, prepared["labels"])
+
+    def draw(
+        self,
+        outputs: np.ndarray,
+        split: Split,
+        evaluation: Mapping[str, Any],
+        prepared: Prepared,
+        folder: Path,
+    ) -> list[tuple[str, str]]:
+        """Confusion matrix, reliability, scores by class, and frames of videos and of mistakes."""
+        from septet.evaluation.figures import draw_classification
+        from septet.vision.video.figures import draw_videos
+
+        labels, names = _labels(split, prepared), prepared["labels"]
+        drawn = draw_classification(evaluation, outputs, labels, names, folder)
+        if not drawn:
+            return []
+        clips = split.examples["clips"]
+        return [*draw_videos(clips, outputs, labels, names, split.sources, folder), *drawn]
+
+    def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
+        """Paths of the videos that paths, folders and glob patterns name."""
+        return video_inputs.inputs_from_arguments(arguments)
+
+
+def _fitting_depth(side: int) -> int:
+    """Stages, each half the size of the one before, that leave at least `SMALLEST_MAP` pixels."""
+    depth = 1
+    while side >> (depth + 1) >= SMALLEST_MAP and depth < MOST_STAGES:
+        depth += 1
+    return depth
+
+
+def _labels(split: Split, prepared: Prepared) -> np.ndarray:
+    """Places of the split's class names among `prepared["labels"]`, int32 [N].
+
+    Raises:
+        DataError: The network does not know a class.
+    """
+    places = {label: place for place, label in enumerate(prepared["labels"])}
+    unknown = sorted({str(name) for name in split.targets if name not in places})
+    if unknown:
+        known = ", ".join(prepared["labels"][:20])
+        raise DataError(
+            f"The model does not know the class '{unknown[0]}' ({len(unknown)} such classes). "
+            f"It knows: {known}. Rename or remove it."
+        )
+    return np.array([places[name] for name in split.targets], dtype=np.int32)
