@@ -19,7 +19,13 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(scope="module", params=list(NETWORKS))
+@pytest.fixture(
+    scope="module",
+    params=[
+        "gpt-rotary",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("gpt-learned", "lstm")),
+    ],
+)
 def network(request):
     keras.utils.set_random_seed(1)
     model = NETWORKS[request.param]()
