@@ -59,9 +59,9 @@ class Run:
         """The trained model, ready to predict."""
         return Model(self.folder / "model")
 
-    def predict(self, inputs: Any) -> Any:
+    def predict(self, inputs: Any, **how: Any) -> Any:
         """Answers of the trained model; loads it each time, so `load` for many calls."""
-        return self.load().predict(inputs)
+        return self.load().predict(inputs, **how)
 
 
 @dataclass(frozen=True)

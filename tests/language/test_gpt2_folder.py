@@ -76,6 +76,7 @@ def test_tokens_are_those_of_its_tokenizer(folder):
         assert mine.decode(ids) == text
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_trained_on(tmp_path, monkeypatch):
     monkeypatch.setenv("SEPTET_RUNS", str(tmp_path / "runs"))
     text = "It is a truth that the man is in want of a good fortune.\n" * 60

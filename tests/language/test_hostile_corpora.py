@@ -29,7 +29,7 @@ def refused_or_counted(path, tmp_path) -> str:
     return "counted"
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".jsonl"])
+@pytest.mark.parametrize("suffix", [pytest.param(".txt", marks=pytest.mark.slow), ".jsonl"])
 def test_hostile_files(tmp_path, suffix):
     rows = reviews(120)
     good = as_json_lines(rows) if suffix == ".jsonl" else "\n".join(map(str, rows))
@@ -44,6 +44,7 @@ def test_hostile_files(tmp_path, suffix):
         assert found[name] == "refused", name
 
 
+@pytest.mark.slow
 def test_hostile_folders(tmp_path):
     folders = hostile_folders(tmp_path, "Ein schöner Film.\nUnd lang.\n".encode() * 20)
     before = memory_kb()

@@ -113,6 +113,7 @@ def test_rows_hold_every_token_once_as_a_target():
     assert inputs[inputs != PAD].tolist() == tokens[:-1].tolist()
 
 
+@pytest.mark.slow
 def test_an_lstm_and_byte_pairs_serve_too(story):
     settings = {
         "data": {**TINY["data"], "tokenizer": "bpe", "vocabulary": 300},
@@ -120,7 +121,7 @@ def test_an_lstm_and_byte_pairs_serve_too(story):
         "training": {**TINY["training"], "epochs": 2},
     }
     run = septet.train("text-generation", story, settings=settings, name="lstm")
-    answer = run.predict("On day 7", **{"tokens": 60, "temperature": 0.5})
+    answer = run.predict("On day 7", tokens=60, temperature=0.5)
     assert 0 < len(answer.text)
 
 
