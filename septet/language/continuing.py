@@ -2,7 +2,7 @@
 
 import codecs
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,6 +18,7 @@ PIECE = 16
 """Tokens between two looks at a text that is streamed or that a stop text may end."""
 
 Hear = Callable[[str], None]
+Ended = Literal["length", "end", "stop"]
 WRITERS: "WeakKeyDictionary[Any, Writer]" = WeakKeyDictionary()
 
 
@@ -49,7 +50,7 @@ def continue_text(
     prompt: str,
     options: DecodingOptions,
     hear: Hear | None = None,
-) -> tuple[str, int, str]:
+) -> tuple[str, int, Ended]:
     """(what follows a prompt, tokens written, why it ended); `hear` is told pieces as they come."""
     from septet.language.generation import prompt_tokens
 
@@ -68,14 +69,15 @@ def continue_text(
 
 def read_pieces(
     pieces: Iterator[np.ndarray], tokenizer: Tokenizer, stops: Sequence[str], hear: Hear | None
-) -> tuple[str, int, str]:
+) -> tuple[str, int, Ended]:
     """The text of tokens that come in pieces, up to the end of the document or a stop text.
 
     A character whose bytes are not all there yet waits for them, and so does what may be the
     beginning of a stop text.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    text, told, count, ended = "", 0, 0, "length"
+    text, told, count = "", 0, 0
+    ended: Ended = "length"
     for piece in pieces:
         last = np.flatnonzero(piece == END)
         ids = piece[: last[0]] if len(last) else piece

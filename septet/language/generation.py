@@ -287,7 +287,7 @@ class TextGeneration(Task):
         return [
             WrittenText(prompt, *continue_text(
                 network, weights, tokenizer, prompt, options,
-                None if hear is None else lambda text, number=number: hear(number, text),
+                None if hear is None else lambda text, number=number: hear(number, text),  # pyright: ignore[reportOptionalCall]
             ))
             for number, prompt in enumerate(prompts)
         ]  # fmt: skip

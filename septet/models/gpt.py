@@ -166,6 +166,8 @@ class GptBlock(layers.Layer):
         self.num_heads = num_heads
         self.head_dim = dim // num_heads
         self.is_rotary = is_rotary
+        wide: Any
+        narrow: Any
         wide, narrow = (
             keras.initializers.RandomNormal(stddev=spread)
             for spread in (SPREAD, SPREAD / math.sqrt(2 * depth))

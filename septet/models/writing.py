@@ -91,7 +91,7 @@ class Writer:
         self.reading = reading_of(model)
         self.length = self.reading.length
         self.end, self.most = end, most
-        self.vocabulary_size = int(model.output.shape[-1])
+        self.vocabulary_size = int(model.outputs[0].shape[-1])
         self.banned = np.zeros(self.vocabulary_size, bool)
         self.banned[list(banned)] = True
         self.variables = [*model.trainable_variables, *model.non_trainable_variables]
@@ -154,7 +154,7 @@ class Writer:
         seen[np.arange(batch)[:, None], known] = True
         return self._begin(weights, padded, np.int32(size), seen, np.int32(number))
 
-    def _values(self, choice: Choice, batch: int) -> tuple[np.ndarray, ...]:
+    def _values(self, choice: Choice, batch: int) -> tuple[Any, ...]:
         temperature = np.broadcast_to(np.asarray(choice.temperature, np.float32), (batch,))
         return (
             np.array(temperature),

@@ -60,7 +60,7 @@ def test_only_one_copy_of_the_tokens_is_on_the_device():
 
 
 def test_a_sequence_of_one_window_and_one_more_token_serves():
-    source = feed(length=10, tokens=np.arange(11))
+    source = feed(length=10, tokens=np.arange(11))  # pyright: ignore
     inputs, targets = epoch_of(source, 7)
     assert inputs.tolist() == [list(range(10))]
     assert targets.tolist() == [list(range(1, 11))]

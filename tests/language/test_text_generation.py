@@ -100,7 +100,7 @@ def test_every_character_counts_once_and_comes_back(kind):
 
 def test_quick_encoding_is_the_slow_one():
     for kind, learned in (("characters", STORY), ("characters", "abc"), ("bytes", "")):
-        tokenizer = tokenizer_of(learn_tokenizer(kind, [learned], size=400))
+        tokenizer = tokenizer_of(learn_tokenizer(kind, [learned], size=400))  # pyright: ignore
         for text in [*STRINGS, "", STORY[:500]]:
             slow = tokenizer.encode_with_spans([text])[0][0]
             assert tokenizer.encode([text])[0].tolist() == slow.tolist()
@@ -168,7 +168,7 @@ def test_tasks_that_answer_at_once_have_nothing_to_stream():
 
     model = Model.__new__(Model)
     model.task = registry.task("sentiment-analysis")
-    model.description = type("D", (), {"task": "sentiment-analysis"})()
+    model.description = type("D", (), {"task": "sentiment-analysis"})()  # pyright: ignore
     with pytest.raises(ConfigError, match="at once"):
         model.answers(["x"], {"temperature": 1.0})
 
