@@ -20,7 +20,7 @@ from septet.runs.folder import RunFolder, read_object, runs_root
 from septet.runs.observer import Observer
 from septet.runs.receipt import compare_receipts, is_reproduced
 from septet.runs.running import run_config, run_to_the_end
-from septet.runs.session import read, resolve_source, training_options
+from septet.runs.session import is_pattern, read, resolve_source, training_options
 from septet.runs.shipped import Model
 from septet.version import __version__
 
@@ -59,9 +59,9 @@ class Run:
         """The trained model, ready to predict."""
         return Model(self.folder / "model")
 
-    def predict(self, inputs: Any) -> Any:
+    def predict(self, inputs: Any, **how: Any) -> Any:
         """Answers of the trained model; loads it each time, so `load` for many calls."""
-        return self.load().predict(inputs)
+        return self.load().predict(inputs, **how)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def resolve_config(
     if training.epochs is None and training.minutes is None:
         raise ConfigError("Neither training.epochs nor training.minutes is set. Set one.")
     source = str(data)
-    if Path(source).exists():
+    if Path(source).exists() or is_pattern(task, source):
         source = str(Path(source).absolute())
     return validate(
         RunConfig,

@@ -16,6 +16,7 @@ TASKS: Mapping[str, str] = {
     "tabular-classification": "septet.tables.classification:TabularClassification",
     "tabular-regression": "septet.tables.regression:TabularRegression",
     "text-classification": "septet.language.classification:TextClassification",
+    "text-generation": "septet.language.generation:TextGeneration",
     "translation": "septet.language.translation:Translation",
     "video-classification": "septet.vision.video.classification:VideoClassification",
 }
@@ -26,6 +27,8 @@ ARCHITECTURES: Mapping[str, str] = {
     "detector": "septet.models.detection:detector",
     "discriminator": "septet.models.adversarial:discriminator",
     "generator": "septet.models.adversarial:generator",
+    "gpt": "septet.models.gpt:gpt",
+    "language-lstm": "septet.models.language_lstm:language_lstm",
     "keras-application": "septet.models.keras_application:keras_application",
     "mlp": "septet.models.dense:mlp",
     "picture-classifier": "septet.models.picture_classifier:picture_classifier",
@@ -48,6 +51,8 @@ ARCHITECTURES: Mapping[str, str] = {
 }
 
 SAMPLES: Mapping[str, str] = {
+    "austen": "septet.data.samples:AUSTEN",
+    "austen-sample": "septet.data.samples:AUSTEN_SAMPLE",
     "breast-cancer": "septet.data.samples:BREAST_CANCER",
     "digit-scenes": "septet.data.samples:DIGIT_SCENES",
     "diabetes": "septet.data.samples:DIABETES",

@@ -107,6 +107,8 @@ class Task(ABC):
     """No more than these are added up to."""
     monitor: ClassVar[tuple[str, str]]
     """The validated quantity that decides which epoch is best, and "min" or "max"."""
+    reads_patterns: ClassVar[bool] = False
+    """Whether the data may be a pattern of file names, such as "*.txt"."""
     scoring_s: ClassVar[float] = 0.0
     """About how long the scores take, where that is more than a pass over the test split."""
     loss: ClassVar[str]

@@ -14,6 +14,8 @@ STARTS_A_DEVICE = (
     "tests/runs/test_model_folder.py",
     "tests/runs/test_training.py",
     "tests/language/test_explaining.py",
+    "tests/language/test_gpt2_folder.py",
+    "tests/language/test_text_generation.py",
     "tests/language/test_text_tasks.py",
     "tests/language/test_translation.py",
     "tests/tables/",

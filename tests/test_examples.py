@@ -18,6 +18,7 @@ EXPECTED = {
     "start_from_a_run.py": "from the run   0.",
     "segment_clothes.py": "in the first picture: background",
     "stream_a_sensor.py": "the same answers",
+    "write_a_text.py": "temperature 0.7: It is a truth universally",
     "translate_sentences.py": "seven hundred and fifty-two = siebenhundertzweiundfünfzig",
     "your_keras_model.py": "accuracy on the test examples: 0.8",
 }

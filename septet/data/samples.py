@@ -344,6 +344,53 @@ MOVIE_SENTENCES = Sample(
     ),
 )
 
+AUSTEN_ORIGIN = (
+    "Jane Austen 1811 to 1818, as prepared by Project Gutenberg and Silge 2017, the R package "
+    "janeaustenr"
+)
+
+AUSTEN_SAMPLE = Sample(
+    name="austen-sample",
+    task="text-generation",
+    summary="the first chapters of Pride & Prejudice, 200,000 characters",
+    licence="MIT",
+    origin=AUSTEN_ORIGIN,
+    size=199_412,
+    file="austen-sample.txt",
+)
+
+AUSTEN = Sample(
+    name="austen",
+    task="text-generation",
+    summary="Jane Austen's six novels, 4,025,022 characters",
+    licence="MIT",
+    origin=AUSTEN_ORIGIN,
+    size=4_116_499,
+    file="austen.jsonl",
+    remote=Remote(
+        files=(
+            RemoteFile(
+                "Rdata.rdx",
+                401,
+                "e4802f9b6da42a64a5bfe5f510e3cecd92b4862f3f9bf1996d60e388c692d798",
+                10_000,
+            ),
+            RemoteFile(
+                "Rdata.rdb",
+                1_601_335,
+                "8fb5198960d0da724b1562f96e4221e5c1b41ff455000280b02c55980c3d8f21",
+                4_000_000,
+                is_plain=True,
+            ),
+        ),
+        homes=(),
+        debian_package="r-cran-janeaustenr",
+        debian_folder="usr/lib/R/site-library/janeaustenr/data",
+        pack="septet.data.austen:pack",
+        licence_file="austen-licence.txt",
+    ),
+)
+
 SCENES = Sample(
     name="scenes",
     task="object-detection",

@@ -239,7 +239,8 @@ def _mask(draw: np.random.Generator, size: int, steps: int) -> np.ndarray:
 
 
 def _decoded(draw: np.random.Generator, size: int, given: Arguments) -> tuple[Any, Any]:
-    tokens = _tokens(draw, size, given["length"] + 1, given["vocabulary_size"])
+    steps = given.get("length", TEXT_TOKENS)
+    tokens = _tokens(draw, size, steps + 1, given["vocabulary_size"])
     return {"tokens": tokens[:, :-1]}, tokens[:, 1:]
 
 
@@ -337,6 +338,16 @@ EXAMPLES: Mapping[str, Example] = {
             "dim": 64, "depth": 2, "feed_forward_dim": 256,
         },
         _translated,
+        lambda given: "tokens",
+    ),
+    "gpt": Example(
+        {"vocabulary_size": 1000, "length": 64, "dim": 64, "depth": 2, "num_heads": 2},
+        _decoded,
+        lambda given: "tokens",
+    ),
+    "language-lstm": Example(
+        {"vocabulary_size": 1000, "dim": 32, "units": 64, "depth": 2},
+        _decoded,
         lambda given: "tokens",
     ),
     "transformer-decoder": Example(

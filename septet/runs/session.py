@@ -4,6 +4,7 @@ Everything here is a function of (config, data, seed), so a resumed or reproduce
 builds the same thing again.
 """
 
+import glob
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -60,6 +61,8 @@ def resolve_source(task: str, source: str) -> Path:
     path = Path(source)
     if path.exists():
         return path
+    if is_pattern(task, source) and glob.glob(source, recursive=True):
+        return path
     if source not in registry.SAMPLES:
         samples = ", ".join(sorted(registry.SAMPLES))
         raise DataError(
@@ -78,6 +81,11 @@ def resolve_source(task: str, source: str) -> Path:
             f"Use: septet train {sample.task} {source}"
         )
     return sample.path()
+
+
+def is_pattern(task: str, source: str) -> bool:
+    """Whether a source is a pattern of file names, and the task reads such."""
+    return registry.task(task).reads_patterns and glob.has_magic(source)
 
 
 def read(config: RunConfig) -> Material:

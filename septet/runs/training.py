@@ -235,13 +235,15 @@ class Training:
         task, prepared = self.session.material.task, self.session.material.prepared
         inputs = task.glimpses(prepared)
         minute = int((self.spent_s + time.monotonic() - self.started) // GLIMPSE_S)
-        is_text = task.decoding_options is not None
-        if (inputs is None and not is_text) or (minute <= self._looked and not at_last):
+        if task.decoding_options is not None:
+            # What it writes at last is in the evaluation, and at first it is noise.
+            if minute > max(self._looked, 0):
+                self._looked = minute
+                self._look_at_text()
+            return
+        if inputs is None or (minute <= self._looked and not at_last):
             return
         self._looked = minute
-        if inputs is None:
-            self._look_at_text()
-            return
         outputs = self.session.predict(shipped_weights(self.loop.state), inputs)
         self.run.glimpses.mkdir(exist_ok=True)
         path = self.run.glimpses / f"step-{self.step:012d}.png"

@@ -113,6 +113,26 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         {**SMALL, "num_features": 3, "num_outputs": 3, "positions": "learned", "norm": "post"},
     ),
     "decoder": ("transformer-decoder", {**SMALL, "vocabulary_size": TOKENS}),
+    "gpt": (
+        "gpt",
+        {"vocabulary_size": TOKENS, "length": 8, "dim": 8, "depth": 2, "num_heads": 2},
+    ),
+    "gpt-learned": (
+        "gpt",
+        {
+            "vocabulary_size": TOKENS,
+            "length": 8,
+            "dim": 8,
+            "depth": 2,
+            "num_heads": 2,
+            "positions": "learned",
+            "feed_forward_dim": 12,
+        },
+    ),
+    "language-lstm": (
+        "language-lstm",
+        {"vocabulary_size": TOKENS, "dim": 6, "units": 5, "depth": 2},
+    ),
     "encoder-decoder": ("transformer", {**SMALL, **WORDS}),
     "encoder-decoder-rotary": (
         "transformer",
@@ -225,6 +245,8 @@ def inputs(name: str) -> Any:
             *["mask"] * arguments.get("has_mask", False),
         ],
         "transformer-decoder": ["tokens"],
+        "gpt": ["tokens"],
+        "language-lstm": ["tokens"],
         "transformer": ["source", "source_mask", "target"],
         "translation-gru": ["source", "target"],
         "translation-transformer": ["source", "target"],

@@ -68,6 +68,17 @@ TEXT_SETTINGS = [
     "model.buckets=50",
 ]
 
+WRITING_SETTINGS = [
+    *CHECKPOINTS,
+    "training.epochs=2",
+    "training.batch_size=8",
+    "data.length=16",
+    "model.dim=8",
+    "model.depth=1",
+    "model.heads=1",
+    "model.dropout=0.1",
+]
+
 TRANSLATION_SETTINGS = [
     *CHECKPOINTS,
     "training.epochs=3",
@@ -139,6 +150,9 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     jobs["sentiment-analysis"] = Job(
         "sentiment-analysis", texts_for_a_job(folder / "texts.tsv"), TEXT_SETTINGS
     )
+    jobs["text-generation"] = Job(
+        "text-generation", text_for_a_job(folder / "story.txt"), WRITING_SETTINGS
+    )
     jobs["translation"] = Job(
         "translation", pairs_for_a_job(folder / "pairs.tsv"), TRANSLATION_SETTINGS
     )
@@ -146,6 +160,13 @@ def make_jobs(folder: Path) -> dict[str, Job]:
         boxes = boxes_for_a_job(folder / "boxes")
         jobs["object-detection"] = Job("object-detection", boxes, DETECTION_SETTINGS)
     return jobs
+
+
+def text_for_a_job(path: Path) -> Path:
+    """Sixty lines of a story."""
+    lines = [f"Day {number}: it rained, and 雨 fell." for number in range(60)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
 
 
 def boxes_for_a_job(folder: Path) -> Path:

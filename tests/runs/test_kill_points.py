@@ -9,15 +9,16 @@ import pytest
 from tests.runs.killing import Driver, make_jobs
 
 KILLS = {
-    "tabular-classification": 16,
+    "tabular-classification": 12,
     "tabular-regression": 8,
-    "image-classification": 10,
+    "image-classification": 8,
     "fine-tuning": 2,
-    "image-generation": 6,
+    "image-generation": 4,
     "semantic-segmentation": 2,
     "sentiment-analysis": 4,
     "translation": 2,
     "object-detection": 2,
+    "text-generation": 2,
 }
 
 

@@ -1,0 +1,114 @@
+"""`septet train text-generation` for some minutes, then text written by its model.
+
+    python text_septet.py SETTINGS_AS_JSON
+
+Leaves in the folder what the other peer needs: tokens, settings and the trained weights.
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import septet
+from septet import registry
+from septet.config import parse_settings, validate
+from septet.language.corpus_checks import texts_of
+from septet.language.generation import prompt_tokens
+from septet.language.packing import characters_of_each, packed, side_by_side
+from septet.language.tokenizer_schema import PreparedTokenizer
+from septet.language.tokenizing import tokenizer_of
+from septet.models.writing import Choice, Writer
+from septet.runs.observer import Observer
+
+
+class Speeds(Observer):
+    """Keeps the speed of every chunk."""
+
+    def __init__(self):
+        self.steps_per_s: list[float] = []
+
+    def progress(self, progress):
+        self.steps_per_s.append(progress.steps_per_s)
+
+
+def main(given):
+    folder = Path(given["folder"])
+    os.environ["SEPTET_RUNS"] = str(folder / "runs")
+    observer = Speeds()
+    run = septet.train(
+        "text-generation",
+        given["data"],
+        settings=parse_settings(given["pairs"]),
+        minutes=given["minutes"],
+        seed=given["seed"],
+        name="peer",
+        observer=observer,
+    )
+    config = json.loads((run.folder / "config.json").read_text())
+    model = run.load()
+    training, prepared = config["training"], model.prepared
+    tokenizer = tokenizer_of(PreparedTokenizer.model_validate(prepared["tokenizer"]))
+    task = registry.task("text-generation")
+    options = validate(task.data_options, config["data"], "data")
+    splits = task.read(Path(given["data"]), options, given["seed"]).splits
+    _, targets = side_by_side(packed(texts_of(splits["test"]), tokenizer), prepared["length"])
+    np.savez(
+        folder / "tokens.npz",
+        train=packed(texts_of(splits["train"]), tokenizer).astype(np.int32),
+        test_inputs=task.arrays(splits["test"], prepared)[0]["tokens"],
+        test_targets=targets,
+        characters=characters_of_each(tokenizer),
+    )
+    np.savez(
+        folder / "weights.npz",
+        **{weight.path: np.array(weight.value) for weight in model.network.weights},
+    )
+    prompt = prompt_tokens(prepared["prompt"], tokenizer)[None]
+    shared = {
+        "arguments": model.description.arguments,
+        "training": training,
+        "prompt": prompt[0].tolist(),
+        "length": prepared["length"],
+    }
+    (folder / "shared.json").write_text(json.dumps(shared))
+    written, speed = write(model, prompt, given)
+    steps = observer.steps_per_s[len(observer.steps_per_s) // 5 :]
+    batch = training["batch_size"] * prepared["length"]
+    print(
+        json.dumps(
+            {
+                "bits_per_character": run.scores["bits_per_character"],
+                "parameters": int(model.network.count_params()),
+                "train_tokens_per_s": statistics.median(steps) * batch,
+                "write_tokens_per_s": speed,
+                "written": written,
+            }
+        )
+    )
+
+
+def write(model, prompt, given):
+    """What is likeliest to follow, and tokens a second: the median of some repeats, warm."""
+    network = model.network
+    weights = (
+        [variable.value for variable in network.trainable_variables],
+        [variable.value for variable in network.non_trainable_variables],
+    )
+    # Nothing is an end, so that the number of tokens is the same for both.
+    writer, choice = Writer(network, end=-1, banned=(0, 1, 2, 3)), Choice(temperature=0.0)
+    seconds = []
+    for _ in range(given["repeats"] + 1):
+        begin = time.perf_counter()
+        pieces = list(writer.write(weights, prompt, given["tokens"], choice))
+        seconds.append(time.perf_counter() - begin)
+    written = np.concatenate(pieces, axis=1)[0].tolist()
+    return written, given["tokens"] / statistics.median(seconds[1:])
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,189 @@
+"""What networks write: the same with what was read kept as without, and choices as defined."""
+
+import jax
+import keras
+import numpy as np
+import pytest
+
+from septet.models.gpt import gpt
+from septet.models.language_lstm import language_lstm
+from septet.models.writing import Choice, Writer, choose
+
+VOCABULARY = 40
+NETWORKS = {
+    "gpt-rotary": lambda: gpt(vocabulary_size=VOCABULARY, length=24, dim=16, depth=2, num_heads=2),
+    "gpt-learned": lambda: gpt(
+        vocabulary_size=VOCABULARY, length=24, dim=16, depth=2, num_heads=2, positions="learned"
+    ),
+    "lstm": lambda: language_lstm(vocabulary_size=VOCABULARY, dim=8, units=12, depth=2),
+}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "gpt-rotary",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("gpt-learned", "lstm")),
+    ],
+)
+def network(request):
+    keras.utils.set_random_seed(1)
+    model = NETWORKS[request.param]()
+    random = np.random.default_rng(0)
+    for weight in model.trainable_variables:
+        weight.assign(np.array(weight.value) + 0.3 * random.normal(size=weight.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def writer(network):
+    return Writer(network, end=3, banned=(0, 1, 2), most=16)
+
+
+def weights_of(model):
+    return (
+        [each.value for each in model.trainable_variables],
+        [each.value for each in model.non_trainable_variables],
+    )
+
+
+def written(writer, model, prompts, count, choice, **how):
+    pieces = list(writer.write(weights_of(model), prompts, count, choice, **how))
+    return np.concatenate(pieces, axis=1)
+
+
+@pytest.fixture(scope="module")
+def whole(network, writer):
+    """Logits after some tokens, with all of them read anew; what is padded comes after them."""
+    room = writer.length or 96
+    weights = weights_of(network)
+    forward = jax.jit(lambda tokens: network.stateless_call(*weights, {"tokens": tokens})[0])
+
+    def read(context):
+        padded = np.zeros((1, room), np.int32)
+        padded[0, : len(context)] = context
+        return np.array(forward(padded))[0, len(context) - 1]
+
+    return read
+
+
+def by_looking_again(whole, prompt, count, length):
+    """The likeliest tokens with the whole context read anew for each."""
+    known, context = list(prompt), list(prompt)
+    if length and len(context) >= length:
+        context = context[-(length // 2) :]
+    for number in range(count):
+        if length and len(context) >= length and number:
+            context = known[-(length // 2) :]
+        logits = whole(context)
+        logits[:3] = -np.inf
+        token = int(logits.argmax())
+        known.append(token)
+        context.append(token)
+        if token == 3:
+            break
+    return known[len(prompt) :]
+
+
+@pytest.mark.parametrize("size", [1, 5, 17, 23, 24, 40])
+def test_kept_and_whole_reading_choose_the_same_tokens(writer, network, whole, size):
+    prompt = np.random.default_rng(size).integers(4, VOCABULARY, size)
+    found = written(writer, network, prompt[None], 50, Choice(temperature=0.0))[0]
+    expected = by_looking_again(whole, prompt, 50, writer.length)
+    assert found[: len(expected)].tolist() == expected
+
+
+def test_pieces_and_company_change_nothing(writer, network):
+    prompts = np.random.default_rng(3).integers(4, VOCABULARY, (3, 7))
+    choice = Choice(temperature=0.9, top_k=20, top_p=0.9, repetition_penalty=1.2, seed=5)
+    whole = written(writer, network, prompts, 40, choice)
+    pieces = written(writer, network, prompts, 40, choice, at_once=3)
+    size = min(whole.shape[1], pieces.shape[1])
+    assert (whole[:, :size] == pieces[:, :size]).all()
+    likeliest = Choice(temperature=0.0)
+    together = written(writer, network, prompts, 20, likeliest)
+    for row in range(3):
+        alone = written(writer, network, prompts[row : row + 1], 20, likeliest)[0]
+        end = np.flatnonzero(alone == 3)
+        size = end[0] if len(end) else len(alone)
+        assert (together[row, :size] == alone[:size]).all()
+
+
+def test_same_seed_same_text_another_seed_another(writer, network):
+    prompt = np.array([[9, 8, 7]])
+    first, again, other = (
+        written(writer, network, prompt, 16, Choice(seed=seed)).tolist() for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_one_compilation_serves_all_choices_and_counts(network):
+    writer = Writer(network, end=3, banned=(0, 1, 2), most=8)
+    for number in range(4):
+        choice = Choice(temperature=0.5 * number, top_k=number, top_p=1.0 - 0.1 * number)
+        written(writer, network, np.array([[5, 6]]), 4 + number, choice)
+    assert writer._more._cache_size() == 1  # pyright: ignore
+    assert writer._begin._cache_size() == 1  # pyright: ignore
+
+
+def shares(logits, *, seen=(), count=4000, **how):
+    """How often each token is chosen."""
+    values = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "penalty": 1.0} | how
+    rows = np.repeat(np.array([logits], np.float32), count, axis=0)
+    known = np.zeros(rows.shape, bool)
+    known[:, list(seen)] = True
+    choice = (
+        np.full(count, values["temperature"], np.float32), np.int32(values["top_k"]),
+        np.float32(values["top_p"]), np.float32(values["penalty"]), np.uint32(0),
+    )  # fmt: skip
+    found = np.array(choose(rows, known, np.zeros(len(logits), bool), choice, np.int32(0)))
+    return np.bincount(found, minlength=len(logits)) / count
+
+
+def softmax(logits):
+    exponents = np.exp(np.array(logits) - np.max(logits))
+    return exponents / exponents.sum()
+
+
+LOGITS = [2.0, 1.0, 0.0, -1.0, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ({}, softmax(LOGITS)),
+        ({"temperature": 0.5}, softmax(np.array(LOGITS) / 0.5)),
+        ({"temperature": 0.0}, [1, 0, 0, 0, 0]),
+        ({"top_k": 1}, [1, 0, 0, 0, 0]),
+        ({"top_k": 2}, softmax([2.0, -99, -99, -99, 1.5])),
+        ({"top_k": 99}, softmax(LOGITS)),
+        # The three likeliest have 0.87 together, the two likeliest 0.71.
+        ({"top_p": 0.8}, softmax([2.0, 1.0, -99, -99, 1.5])),
+        ({"top_p": 0.01}, [1, 0, 0, 0, 0]),
+        ({"penalty": 2.0, "seen": (0, 3)}, softmax([1.0, 1.0, 0.0, -2.0, 1.5])),
+    ],
+)
+def test_tokens_are_chosen_as_often_as_they_should_be(how, expected):
+    assert np.abs(shares(LOGITS, **how) - np.array(expected)).max() < 0.03
+
+
+def test_a_banned_token_is_never_chosen_and_an_end_ends(writer, network):
+    prompts = np.random.default_rng(3).integers(4, VOCABULARY, (4, 7))
+    found = written(writer, network, prompts, 60, Choice(temperature=5.0))
+    assert not np.isin(found, [0, 1, 2]).any()
+    for row in found:
+        ends = np.flatnonzero(row == 3)
+        if len(ends):
+            assert (row[ends[0] :] == 3).all()
+
+
+def test_networks_refuse_what_does_not_fit():
+    with pytest.raises(ValueError, match="expected a multiple"):
+        gpt(vocabulary_size=9, length=8, dim=10, num_heads=3)
+    with pytest.raises(ValueError, match="are odd"):
+        gpt(vocabulary_size=9, length=8, dim=6, num_heads=2)
+    with pytest.raises(ValueError, match="at most"):
+        gpt(vocabulary_size=9, length=65_536, dim=2048, num_heads=2, positions="learned")
+    with pytest.raises(ValueError, match="does not write"):
+        Writer(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]), end=3, banned=())
