@@ -60,12 +60,12 @@ def convert(
     if len(missing) == len(needed):
         raise WeightsError(
             f"'{source}' has none of the tensors of '{backbone}'; it has {_some(tensors)}, and "
-            f"expected were {_some(needed)} (names of {layout.title}). {guess(tensors)}"
+            f"expected were {_some(needed)} (names of {layout.title}). {guess(tensors, backbone)}"
         )
     if missing:
         raise WeightsError(
             f"'{source}' lacks {len(missing)} of the {len(needed)} tensors of '{backbone}' (names "
-            f"of {layout.title}): {_some(missing)}. {guess(tensors)}"
+            f"of {layout.title}): {_some(missing)}. {guess(tensors, backbone)}"
         )
     surplus = [
         name
@@ -75,7 +75,7 @@ def convert(
     if surplus:
         raise WeightsError(
             f"'{source}' has {len(surplus)} tensors that '{backbone}' does not (names of "
-            f"{layout.title}): {_some(surplus)}. {guess(tensors)}"
+            f"{layout.title}): {_some(surplus)}. {guess(tensors, backbone)}"
         )
     return {
         path: _value(tensors[name], name, form, wanted[path], backbone, source, grid)
@@ -184,10 +184,10 @@ def _some(names: Any) -> str:
     return ", ".join(repr(name) for name in ordered[:SHOWN]) + more if ordered else "none"
 
 
-def guess(tensors: Mapping[str, np.ndarray]) -> str:
-    """Which backbone a file is of, as advice."""
+def guess(tensors: Mapping[str, np.ndarray], asked: str = "") -> str:
+    """Which backbone a file is of, as advice to somebody who asked for one."""
     name = backbone_of(tensors)
-    if name is None:
+    if name in (None, asked):
         return "Use weights of that backbone."
     return f"It looks like weights of '{name}': set model.architecture={name}."
 
