@@ -117,7 +117,7 @@ def data_list(as_json: bool) -> None:
         )
         return
     for name, sample in found:
-        click.echo(f"{name:<16}{sample.task or 'septet.fit':<24}{sample.summary}")
+        click.echo(f"{name:<20}{sample.task or 'septet.fit':<24}{sample.summary}")
 
 
 @data.command("fetch")
