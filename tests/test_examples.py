@@ -12,6 +12,7 @@ EXPECTED = {
     "classify_pictures.py": "in truth:",
     "classify_sentences.py": "positive (",
     "classify_rows.py": "read 569 = used 569 + rejected 0",
+    "follow_a_video.py": "the whole video:",
     "forecast_temperature.py": "better than the naive forecast by",
     "predict_a_number.py": "the same weights and log, bit for bit",
     "stream_a_sensor.py": "the same answers",

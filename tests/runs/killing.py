@@ -48,6 +48,16 @@ GENERATION_SETTINGS = [
     "data.test_fraction=0.3",
 ]
 
+VIDEO_SETTINGS = [
+    *CHECKPOINTS,
+    "training.epochs=2",
+    "training.batch_size=16",
+    "data.frames=4",
+    "data.clips=2",
+    "model.width=4",
+    "model.depth=1",
+]
+
 TEXT_SETTINGS = [
     *CHECKPOINTS,
     "training.epochs=2",
@@ -96,6 +106,11 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     jobs["sentiment-analysis"] = Job(
         "sentiment-analysis", texts_for_a_job(folder / "texts.tsv"), TEXT_SETTINGS
     )
+    videos = np.repeat(pictures[:, None], 6, axis=1)
+    videos[:, :, 4:] = random.integers(0, 128, (90, 6, 4, 8))
+    path = folder / "videos.npz"
+    np.savez(path, x=videos, y=labels)
+    jobs["video-classification"] = Job("video-classification", path, VIDEO_SETTINGS)
     return jobs
 
 

@@ -14,6 +14,7 @@ KILLS = {
     "image-classification": 10,
     "image-generation": 6,
     "sentiment-analysis": 4,
+    "video-classification": 4,
 }
 
 
