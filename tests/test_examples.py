@@ -13,6 +13,7 @@ EXPECTED = {
     "classify_sentences.py": "positive (",
     "classify_rows.py": "read 569 = used 569 + rejected 0",
     "detect_digits.py": "found in 00001.jpg:",
+    "follow_a_video.py": "the whole video:",
     "forecast_temperature.py": "better than the naive forecast by",
     "predict_a_number.py": "the same weights and log, bit for bit",
     "start_from_a_run.py": "from the run   0.",

@@ -60,6 +60,17 @@ SEGMENTATION_SETTINGS = [
     "model.depth=1",
     "model.stem=2",
 ]
+
+VIDEO_SETTINGS = [
+    *CHECKPOINTS,
+    "training.epochs=2",
+    "training.batch_size=16",
+    "data.frames=4",
+    "data.clips=2",
+    "model.width=4",
+    "model.depth=1",
+]
+
 TEXT_SETTINGS = [
     *CHECKPOINTS,
     "training.epochs=2",
@@ -159,6 +170,11 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     if importlib.util.find_spec("pycocotools"):
         boxes = boxes_for_a_job(folder / "boxes")
         jobs["object-detection"] = Job("object-detection", boxes, DETECTION_SETTINGS)
+    videos = np.repeat(pictures[:, None], 6, axis=1)
+    videos[:, :, 4:] = random.integers(0, 128, (90, 6, 4, 8))
+    path = folder / "videos.npz"
+    np.savez(path, x=videos, y=labels)
+    jobs["video-classification"] = Job("video-classification", path, VIDEO_SETTINGS)
     return jobs
 
 

@@ -19,6 +19,7 @@ KILLS = {
     "translation": 2,
     "object-detection": 2,
     "text-generation": 2,
+    "video-classification": 2,
 }
 
 

@@ -1,14 +1,18 @@
 """The task from end to end on small videos: train, evaluate, predict, stream, report."""
 
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import septet
+from septet.cli.main import commands
 from septet.errors import DataError, InputError
 from septet.vision.video.classification import VideoClassification
 from septet.vision.video.clips import Sampling, clip_places, filled
 from septet.vision.video.options import VideoModelOptions
-from tests.vision.video.making import moving
+from tests.vision.video.making import moving, write_frames
 
 SETTINGS = {
     "data": {"frames": 6, "clips": 2, "test_fraction": 0.2, "validation_fraction": 0.2},
@@ -51,6 +55,21 @@ def test_streaming_ends_with_the_answer_for_the_clip(run):
     stream.reset()
     stepped = [stream.step(frame) for frame in video]
     assert stepped[-1] == followed[-1][1]
+
+
+def test_the_command_line_answers_for_whole_videos_and_frame_by_frame(run, tmp_path):
+    folder = write_frames(tmp_path / "frames", moving("left", frames=6, height=16, width=16))
+    arguments = ["predict", str(run.folder), str(folder), "--json"]
+    whole = CliRunner().invoke(commands, arguments)
+    assert whole.exit_code == 0, whole.output
+    (answer,) = json.loads(whole.stdout)
+    streamed = CliRunner().invoke(commands, [*arguments, "--stream"])
+    assert streamed.exit_code == 0, streamed.output
+    rows = [json.loads(line) for line in streamed.stdout.splitlines()]
+    assert [row["frame"] for row in rows] == list(range(6))
+    assert rows[-1]["probability"] == pytest.approx(answer["probability"], abs=1e-5)
+    plain = CliRunner().invoke(commands, ["predict", str(run.folder), str(folder), "--stream"])
+    assert plain.stdout.splitlines()[0].startswith("frame 1\t")
 
 
 @pytest.mark.parametrize(
