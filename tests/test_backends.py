@@ -10,7 +10,7 @@ import pytest
 from septet import backends
 from septet.errors import InputError, MissingPackageError
 from septet.registry import ARCHITECTURES
-from tests.backends.cases import CASES
+from tests.backends.cases import BATCH, CASES, inputs
 
 
 @pytest.fixture(autouse=True)
@@ -90,3 +90,10 @@ def test_a_choice_before_keras_is_imported_holds(monkeypatch):
 
 def test_every_architecture_has_a_case_in_the_suite_of_backends():
     assert {architecture for architecture, _ in CASES.values()} == set(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_case_of_the_suite_of_backends_has_inputs(name):
+    given = inputs(name)
+    arrays = given.values() if isinstance(given, dict) else [given]
+    assert all(len(array) == BATCH for array in arrays)

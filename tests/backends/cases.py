@@ -208,7 +208,6 @@ def inputs(name: str) -> Any:
     before_end = np.arange(TIME)[None] < lengths[:, None]
     tokens = random.integers(0, TOKENS, (2, BATCH, TIME)).astype(np.int32)
     drawn = {
-        "pictures": random.integers(0, 256, (BATCH, 8, 8, 1)).astype(np.uint8),
         "numbers": random.normal(size=(BATCH, 4)).astype(np.float32),
         "categories": random.integers(0, 3, (BATCH, 2)).astype(np.int32),
         "series": random.normal(size=(BATCH, TIME, 3)).astype(np.float32),
@@ -227,16 +226,14 @@ def inputs(name: str) -> Any:
         return drawn["noise"]
     if architecture == "discriminator":
         return random.uniform(-1.0, 1.0, (BATCH, 8, 8, 1)).astype(np.float32)
-    if architecture == "detector":
-        return {"pictures": random.integers(0, 256, (BATCH, 32, 64, 1)).astype(np.uint8)}
     if architecture.startswith("video-"):
         return {"clips": random.integers(0, 256, (BATCH, 2, 4, 8, 8, 1)).astype(np.uint8)}
+    if "mean" in arguments:
+        size = [arguments[side] for side in ("height", "width", "channels")]
+        return {"pictures": random.integers(0, 256, (BATCH, *size)).astype(np.uint8)}
     if architecture.startswith("text-"):
         return {"tokens": drawn["texts"]}
     wanted = {
-        "cnn": ["pictures"],
-        "picture-classifier": ["pictures"],
-        "resnet": ["pictures"],
         "tabular": ["numbers", "categories"],
         "mlp": ["features"],
         "recurrent": ["series", *["lengths"] * arguments.get("has_lengths", False)],
