@@ -44,13 +44,16 @@ def main() -> None:
     parser.add_argument("--damages", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", type=part, default=(1, 1), help="such as 1/3: every third point")
+    parser.add_argument("--jobs", nargs="+", metavar="NAME", help="only these, such as translation")
     arguments = parser.parse_args()
     begin = time.monotonic()
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        drivers = [
-            Driver(job, Path(folder) / name) for name, job in make_jobs(Path(folder)).items()
-        ]
+        jobs = make_jobs(Path(folder))
+        if unknown := set(arguments.jobs or []) - set(jobs):
+            parser.error(f"no job {', '.join(sorted(unknown))}; there are {', '.join(jobs)}")
+        wanted = arguments.jobs or list(jobs)
+        drivers = [Driver(jobs[name], Path(folder) / name) for name in wanted]
         tally = sweep(drivers, arguments)
         tally["seconds"] = round(time.monotonic() - begin)
     print(json.dumps(tally))
