@@ -401,8 +401,4 @@ def _nothing_usable(source: Path, account: Account) -> str:
     name = shown(source.name)
     if not account.rejections:
         return f"'{name}' has no pictures with masks."
-    first = account.rejections[0]
-    return (
-        f"'{name}' has no usable picture: all {account.read} were rejected. First: {first.file}: "
-        f"{first.reason} {first.remedy}"
-    )
+    return f"'{name}': {account.nothing_left('picture')}"
