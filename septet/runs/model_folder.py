@@ -33,8 +33,8 @@ from septet.runs.networks import build_apart, differences, network_weights, set_
 from septet.runs.storage import commit_folder
 from septet.runs.tensors import encode_tensors
 from septet.runs.weights_file import (
-    check_numbers,
     check_names,
+    check_numbers,
     open_folder,
     read_small,
     read_weights,

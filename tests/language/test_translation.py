@@ -20,6 +20,7 @@ from septet.language.translation_options import (
     TranslationDataOptions,
     TranslationModelOptions,
 )
+from septet.language.translation_scores import corpus_scores
 from tests.language.made_up_pairs import as_table, pairs
 
 pytest.importorskip("sacrebleu")
@@ -245,3 +246,13 @@ def test_both_networks_are_built_as_asked(numbers):
     assert (name, given["units"]) == ("translation-gru", 256)
     assert SearchOptions().beams == 4
     assert isinstance(numbers.folder, Path)
+
+
+def test_scores_of_translations_that_hardly_match_have_intervals():
+    # Some resamples lack the one sentence that matches.
+    translations, references = ["a b c d e"] + ["x"] * 9, ["a b c d e"] + ["y"] * 9
+    found = corpus_scores(translations, references, "13a")
+    for name in ("bleu", "chrf"):
+        low, high = found["intervals"][name]
+        assert low <= found["scores"][name] <= high
+    assert corpus_scores(["x"] * 9, ["y"] * 9, "13a")["scores"]["bleu"] == 0.0
