@@ -51,8 +51,8 @@ def corpus_scores(
 def give_plain_numbers(metric: Any) -> None:
     """Makes all scores of a metric Python's numbers.
 
-    Of resamples without any match they are, of others NumPy's, and sacreBLEU 2.6's mean of both
-    kinds raises TypeError; it can go once its `estimate_ci` takes both.
+    Of resamples in which nothing matches they are, of others NumPy's, and the mean of
+    both kinds in sacreBLEU 2.6 raises TypeError; it can go once its `estimate_ci` takes both.
     """
     compute = metric._compute_score_from_stats
 

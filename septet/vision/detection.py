@@ -123,6 +123,7 @@ class ObjectDetection(Task):
     monitor: ClassVar[tuple[str, str]] = ("validation_map_50", "max")
     scoring_s: ClassVar[float] = 8.0
     loss: ClassVar[str] = "detection"
+    answered_at_once: ClassVar[int | None] = ANSWERED_AT_ONCE
 
     def scored_at_once(self, prepared: Prepared) -> int:
         """Few, since outputs for every place of a picture are large."""

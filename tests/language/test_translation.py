@@ -248,11 +248,9 @@ def test_both_networks_are_built_as_asked(numbers):
     assert isinstance(numbers.folder, Path)
 
 
-def test_scores_of_translations_that_hardly_match_have_intervals():
-    # Some resamples lack the one sentence that matches.
-    translations, references = ["a b c d e"] + ["x"] * 9, ["a b c d e"] + ["y"] * 9
-    found = corpus_scores(translations, references, "13a")
+def test_scores_of_translations_that_are_mostly_empty_have_intervals():
+    # In some resamples nothing matches, as where a network was hardly trained.
+    found = corpus_scores(["abcdefg"] + [""] * 9, ["abcdefg hi"] * 10, "13a")
     for name in ("bleu", "chrf"):
         low, high = found["intervals"][name]
-        assert low <= found["scores"][name] <= high
-    assert corpus_scores(["x"] * 9, ["y"] * 9, "13a")["scores"]["bleu"] == 0.0
+        assert 0.0 <= low <= found["scores"][name] <= high

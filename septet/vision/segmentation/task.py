@@ -82,6 +82,7 @@ class SemanticSegmentation(Task):
     most_epochs: ClassVar[int] = 100
     monitor: ClassVar[tuple[str, str]] = ("validation_mean_iou", "max")
     loss: ClassVar[str] = "pixels"
+    answered_at_once: ClassVar[int | None] = 1
 
     def scored_at_once(self, prepared: Prepared) -> int:
         """Few, since outputs for every place of a picture are large."""
