@@ -31,7 +31,7 @@ def parse_how(pairs: Sequence[str]) -> dict[str, Any]:
             raise ConfigError(f"'{pair}' is not a setting. Write it as NAME=VALUE.")
         try:
             how[name.strip().removeprefix("predict.")] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             how[name.strip().removeprefix("predict.")] = text
     return how
 

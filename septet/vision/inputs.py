@@ -156,7 +156,7 @@ def inputs_from_arguments(arguments: Sequence[str]) -> list[str]:
 
 def _named_by(argument: str) -> list[str]:
     path = Path(argument)
-    if path.is_dir():
+    if os.path.isdir(path):
         inside = _pictures_in(path)
         if not inside:
             raise DataError(f"The folder '{shown(argument)}' has no pictures.")
