@@ -289,6 +289,10 @@ def predict(
     how = answering.parse_how(pairs)
     if stream and explain:
         raise InputError("Choose one of --stream and --explain.")
+    if out and os.path.exists(out) and not os.path.isdir(out):
+        raise InputError(
+            f"'{out}' (--out) is no folder, and files are to go into one. Name another."
+        )
     from septet import api
 
     backends.choose(backend)

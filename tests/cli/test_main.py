@@ -91,6 +91,8 @@ def test_one_run_end_to_end(capfd, tmp_path):
         (["check", "video-classification", "a" * 5000], "no file or folder 'aaa"),
         (["predict", "a" * 300, "x"], "There is no run 'aaa"),
         (["show", "a" * 300], "There is no run 'aaa"),
+        (["predict", "nothing", "x", "--out", "/dev/null"], "'/dev/null' (--out) is no folder"),
+        (["predict", "nothing", "x", "--stream", "--explain"], "Choose one of --stream"),
         (
             ["train", "translation", "number-words", "--set", "training.epochs=" + "[" * 10**5],
             "Setting 'training.epochs' is \"[[[[",
