@@ -64,7 +64,7 @@ def resolve_source(task: str, source: str) -> Path:
     """
     path = Path(source)
     # Unlike `Path.exists`, it does not fail on a name that is too long for a file.
-    if os.path.exists(path):
+    if os.path.exists(source):
         return path
     if is_pattern(task, source) and glob.glob(source, recursive=True):
         return path

@@ -155,6 +155,8 @@ def inputs_from_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 def _named_by(argument: str) -> list[str]:
+    if not argument:
+        raise DataError("An input is empty, as of a variable that is not set. Name a picture.")
     path = Path(argument)
     if os.path.isdir(path):
         inside = _pictures_in(path)

@@ -90,6 +90,7 @@ def test_one_run_end_to_end(capfd, tmp_path):
         (["check", "translation", "a" * 300], "no file or folder 'aaa"),
         (["check", "video-classification", "a" * 5000], "no file or folder 'aaa"),
         (["predict", "a" * 300, "x"], "There is no run 'aaa"),
+        (["check", "image-classification", ""], "There is no file or folder ''"),
         (["show", "a" * 300], "There is no run 'aaa"),
         (["predict", "nothing", "x", "--out", "/dev/null"], "'/dev/null' (--out) is no folder"),
         (["predict", "nothing", "x", "--stream", "--explain"], "Choose one of --stream"),
