@@ -1,6 +1,7 @@
 """What Septet does, as functions: train, resume, predict, inspect, load, fit and more."""
 
 import difflib
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ def resolve_config(
     if training.epochs is None and training.minutes is None:
         raise ConfigError("Neither training.epochs nor training.minutes is set. Set one.")
     source = str(data)
-    if Path(source).exists() or is_pattern(task, source):
+    if os.path.exists(source) or is_pattern(task, source):
         source = str(Path(source).absolute())
     return validate(
         RunConfig,
@@ -272,11 +273,12 @@ def predict(run: Any, inputs: Any, **settings: Any) -> Any:
 def load(path: str | Path) -> Model:
     """The model in a model folder, a run folder or the run of that name."""
     folder = Path(path)
-    if (folder / "model.json").exists() or not (folder / "config.json").exists():
-        if folder.exists():
-            return Model(folder)
-        return Model(model_of(RunFolder.find(runs_root(), str(path))))
-    return Model(model_of(RunFolder(folder)))
+    is_model = os.path.isfile(folder / "model.json")
+    if not is_model and os.path.isfile(folder / "config.json"):
+        return Model(model_of(RunFolder(folder)))
+    if os.path.exists(folder):
+        return Model(folder)
+    return Model(model_of(RunFolder.find(runs_root(), str(path))))
 
 
 def model_of(run: RunFolder) -> Path:

@@ -185,6 +185,8 @@ class RunConfig(Options):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+LONGEST_SHOWN = 100
+"""Characters of a value in a message."""
 
 
 def validate(kind: type[Model], values: Mapping[str, Any], prefix: str) -> Model:
@@ -214,6 +216,7 @@ def validate(kind: type[Model], values: Mapping[str, Any], prefix: str) -> Model
             each["msg"].replace("Input ", "it ") for each in errors if each["loc"][0] == name
         )
         received = json.dumps(values[name], default=str)
+        received = received if len(received) <= LONGEST_SHOWN else received[:LONGEST_SHOWN] + "…"
         raise ConfigError(
             f"Setting '{prefix}.{name}' is {received}: {', or '.join(reasons)}."
         ) from None
@@ -251,6 +254,6 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
             raise ConfigError(f"Unknown setting '{path}'. {hint}")
         try:
             settings[group][name] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             settings[group][name] = text
     return settings

@@ -281,6 +281,8 @@ class Task(ABC):
         """
         return self.answer(outputs_of(self.encode(inputs, prepared)), prepared)
 
+    answered_at_once: ClassVar[int | None] = None
+    """Inputs whose answers may be in memory together; None where they are small."""
     explains: ClassVar[bool] = False
     """Whether `explain` says which parts of an input an answer is due to."""
 

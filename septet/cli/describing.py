@@ -1,26 +1,20 @@
 """What the command line shows: accounts, scores, runs, and a run as it goes."""
 
-import json
 import sys
 import unicodedata
-from collections.abc import Sequence
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from septet.cli.watching import LineObserver, LiveObserver
 from septet.config import TrainingOptions
-from septet.errors import ConfigError
 from septet.runs.folder import RunFolder, read_object
 from septet.runs.log import RunLog
 from septet.runs.observer import Observer
 
 MAX_ROWS = 20
-MOST_WORDS = 8
 
 
 def make_observer() -> Observer:
@@ -46,53 +40,6 @@ def settings_of(task: Any) -> list[dict[str, Any]]:
             said = f"Of septet predict (--set {name}=...). {field.description}"
             rows.append({"name": f"predict.{name}", "default": field.default, "description": said})
     return rows
-
-
-def parse_how(pairs: Sequence[str]) -> dict[str, Any]:
-    """`["temperature=0.8"]` as a dictionary; values are JSON where they parse, otherwise text.
-
-    Raises:
-        ConfigError: One is not NAME=VALUE.
-    """
-    how: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(f"'{pair}' is not a setting. Write it as NAME=VALUE.")
-        try:
-            how[name.strip().removeprefix("predict.")] = json.loads(text)
-        except ValueError:
-            how[name.strip().removeprefix("predict.")] = text
-    return how
-
-
-class Streaming:
-    """Writes pieces of answers to stdout as they come, each answer after a blank line.
-
-    Args:
-        several: There is more than one answer.
-    """
-
-    def __init__(self, *, several: bool):
-        """See the class."""
-        self.several = several
-        self.current = -1
-
-    def __enter__(self) -> "Streaming":
-        """Begin."""
-        return self
-
-    def __call__(self, number: int, text: str) -> None:
-        """One more piece of the answer to input `number`."""
-        if number != self.current:
-            sys.stdout.write("\n\n" if self.current >= 0 else "")
-            self.current = number
-        sys.stdout.write(printable(text))
-        sys.stdout.flush()
-
-    def __exit__(self, *error: object) -> None:
-        """End the last line."""
-        sys.stdout.write("\n")
 
 
 def printable(text: str) -> str:
@@ -209,147 +156,6 @@ def print_run(summary: dict[str, Any]) -> None:
         print_scores(summary["evaluation"])
     if summary["status"] in ("crashed", "interrupted", "failed"):
         console.print(f"Continue with: septet resume {summary['name']}", highlight=False)
-
-
-def save_named(answers: Sequence[Any], names: Sequence[str], folder: str) -> list[list[str]]:
-    """Save each answer's pictures as PNG files in `folder`, called after its input; their paths.
-
-    A name that is taken gets a number, so that nothing is lost.
-
-    Raises:
-        StorageError: A file could not be written.
-    """
-    import io
-    from pathlib import Path
-
-    from septet.runs import storage
-
-    place, saved = Path(folder), []
-    for answer, name in zip(answers, names, strict=True):
-        pictures = answer.to_images()
-        stem = free_stem(place, Path(name).stem or "picture", list(pictures))
-        paths = []
-        for ending, picture in pictures.items():
-            file = io.BytesIO()
-            picture.save(file, "PNG")
-            path = place / f"{stem}{ending}.png"
-            storage.commit_file(path, file.getvalue())
-            paths.append(str(path))
-        saved.append(paths)
-    return saved
-
-
-def free_stem(folder: Any, stem: str, endings: Sequence[str]) -> str:
-    """`stem`, or with the first number after it that no file in `folder` has yet."""
-    number, free = 1, stem
-    while any((folder / f"{free}{ending}.png").exists() for ending in endings):
-        number += 1
-        free = f"{stem}-{number}"
-    return free
-
-
-def save_pictures(answers: Sequence[Any], folder: str) -> list[str]:
-    """Save answers that are pictures as PNG files of their own in `folder`; their paths.
-
-    Files that are there are kept: the numbers go on after the highest.
-
-    Raises:
-        StorageError: A file could not be written.
-    """
-    import io
-    from pathlib import Path
-
-    from septet.runs import storage
-
-    place = Path(folder)
-    taken = [path.stem for path in place.glob("[0-9]*.png")] if place.is_dir() else []
-    first = max((int(stem) for stem in taken if stem.isdecimal()), default=0) + 1
-    paths = []
-    for number, answer in enumerate(answers, first):
-        file = io.BytesIO()
-        answer.to_image().save(file, "PNG")
-        path = place / f"{number:05d}.png"
-        storage.commit_file(path, file.getvalue())
-        paths.append(str(path))
-    return paths
-
-
-def save_overlays(answers: Sequence[Any], names: Sequence[str] | None, folder: str) -> list[str]:
-    """Save the pictures with what was found drawn on them, as PNG files in `folder`; their paths.
-
-    A file is called after its input, with a number where that name is taken.
-
-    Raises:
-        StorageError: A file could not be written.
-    """
-    from pathlib import Path
-
-    from septet.runs import storage
-
-    place, paths = Path(folder), []
-    for number, answer in enumerate(answers, 1):
-        content = answer.overlay()
-        if content is None:
-            continue
-        stem = visible(Path(names[number - 1]).stem if names else f"{number:05d}")
-        path, again = place / f"{stem}-found.png", 1
-        while path.exists():
-            again += 1
-            path = place / f"{stem}-found-{again}.png"
-        storage.commit_file(path, content)
-        paths.append(str(path))
-    return paths
-
-
-def save_arrays(pictures: Sequence[Any], folder: str) -> list[str]:
-    """Save arrays [height, width, 3] as PNG files in `folder`, as `save_pictures` does."""
-    if not pictures:
-        return []
-    from types import SimpleNamespace
-
-    from PIL import Image
-
-    wrapped = [
-        SimpleNamespace(to_image=lambda array=array: Image.fromarray(array)) for array in pictures
-    ]
-    return save_pictures(wrapped, folder)
-
-
-def print_explanation(explanation: Any, console: Console | None = None) -> None:
-    """The words that decided, strongest first, and on a terminal the text in colours."""
-    console = console or Console()
-    words: dict[str, float] = {}
-    for part, value in explanation.parts:
-        if value:
-            words[part] = words.get(part, 0.0) + value
-    strongest = sorted(words.items(), key=lambda item: -abs(item[1]))[:MOST_WORDS]
-    named = ", ".join(f"{visible(word)} {value:+.2f}" for word, value in strongest)
-    console.print(
-        f"    {explanation.answer} because of: {named}",
-        highlight=False, markup=False, soft_wrap=True,
-    )  # fmt: skip
-    if not console.is_terminal:
-        return
-    largest = max(map(abs, words.values()), default=0.0)
-    text = Text("    ")
-    for part, value in explanation.parts:
-        strength = abs(value) / largest if largest else 0.0
-        colour = "bold " if strength > 0.5 else ""
-        colour += "blue" if value > 0 else "dark_orange"
-        text.append(visible(part), style=colour if strength > 0.1 else "")
-    console.print(text, soft_wrap=True)
-
-
-def follow(stream: Any, items: Sequence[Any], *, as_json: bool) -> None:
-    """Print an answer for each part of each input while it comes in; as JSON, one object a line."""
-    for item in items:
-        for place, answer in stream.follow(item):
-            if as_json:
-                row = {"input": str(item), "frame": place, **answer.to_json()}
-                click.echo(json.dumps(row, ensure_ascii=False, allow_nan=False))
-            else:
-                named = f"{visible(str(item))}\t" if len(items) > 1 else ""
-                click.echo(f"{named}frame {place + 1}\t{answer}")
 
 
 def visible(text: str) -> str:

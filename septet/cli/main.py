@@ -284,74 +284,27 @@ def predict(
     A RUN that makes pictures is asked for a number of them, and saves them as PNG files; one that
     finds the class of every pixel saves a mask and an overlay for each picture.
     """
-    from septet.cli.describing import Streaming, parse_how
+    from septet.cli import answering
 
-    how = parse_how(pairs)
+    how = answering.parse_how(pairs)
+    if stream and explain:
+        raise InputError("Choose one of --stream and --explain.")
+    if out and os.path.exists(out) and not os.path.isdir(out):
+        raise InputError(
+            f"'{out}' (--out) is no folder, and files are to go into one. Name another."
+        )
     from septet import api
 
     backends.choose(backend)
     model = api.load(run)
     items = model.task.inputs_from_arguments(list(inputs))
-    if stream and explain:
-        raise InputError("Choose one of --stream and --explain.")
     if stream and model.task.streams:
-        from septet.cli.describing import follow
-
-        follow(model.stream(), items, as_json=as_json)
-        return
-    explanations = model.explain(items) if explain else []
-    if stream and not as_json:
-        with Streaming(several=len(items) > 1) as hear:
+        answering.follow(model.stream(), items, as_json=as_json)
+    elif stream and not as_json:
+        with answering.Streaming(several=len(items) > 1) as hear:
             model.answers(items, how, hear)
-        return
-    answers = model.answers(items, how)
-    saved: list[list[str]] = []
-    if answers and hasattr(answers[0], "to_images") and (out or not as_json):
-        from septet.cli.describing import save_named
-
-        saved = save_named(answers, [str(item) for item in items], out or "predictions")
-    if as_json:
-        rows = [answer.to_json() for answer in answers]
-        for row, paths in zip(rows, saved, strict=False):
-            row["files"] = paths
-        for row, explanation in zip(rows, explanations, strict=False):
-            row["explanation"] = explanation.to_json()
-        print_json(rows)
-        return
-    if hasattr(answers[0], "to_image") and not saved:
-        from septet.cli.describing import save_pictures
-
-        for path in save_pictures(answers, out or "generated"):
-            click.echo(path)
-        return
-    from septet.cli.describing import (
-        print_explanation,
-        printable,
-        save_arrays,
-        save_overlays,
-        visible,
-    )
-
-    pictures = model.task.draw_explanations(items, explanations, model.prepared) if explain else []
-    drawn = save_arrays(pictures, out or "generated")
-
-    if model.task.decoding_options is not None:
-        click.echo("\n\n".join(printable(str(answer)) for answer in answers))
-        return
-    names = [str(item) for item in items] if len(items) == len(answers) else None
-    overlays = (
-        save_overlays(answers, names, out or "generated") if hasattr(answers[0], "overlay") else []
-    )
-    for place, answer in enumerate(answers):
-        label = visible(names[place]) if names else f"{place + 1}"
-        files = "".join(f"\t{visible(path)}" for path in saved[place]) if saved else ""
-        click.echo(f"{label}\t{answer}{files}")
-        if drawn:
-            click.echo(f"    {explanations[place].method}: {drawn[place]}")
-        elif explain:
-            print_explanation(explanations[place])
-    for path in overlays:
-        click.echo(path)
+    else:
+        answering.answer_all(model, items, how, out=out, explain=explain, as_json=as_json)
 
 
 @commands.command()

@@ -25,6 +25,11 @@ class Rejection:
     reason: str
     remedy: str
 
+    @property
+    def place(self) -> str:
+        """File, and line where it has one."""
+        return self.file if self.line is None else f"{self.file}, line {self.line}"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -92,14 +97,21 @@ class Account:
                 raise DataError(f"{finding.where}: {finding.message} {finding.remedy}".strip())
         share = len(self.rejections) / max(self.read, 1)
         if self.rejections and share > max_rejected:
-            first = self.rejections[0]
-            place = first.file if first.line is None else f"{first.file}, line {first.line}"
+            first, verb = self.rejections[0], "was" if len(self.rejections) == 1 else "were"
             raise DataError(
-                f"{len(self.rejections)} of {self.read} examples ({share:.1%}) were rejected, "
-                f"more than data.max_rejected={max_rejected:g} allows. First: {place}: "
+                f"{len(self.rejections)} of {self.read} examples ({share:.1%}) {verb} rejected, "
+                f"more than data.max_rejected={max_rejected:g} allows. First: {first.place}: "
                 f"{first.reason} See them all with 'septet check', mend them, or allow them "
                 f"with --set data.max_rejected={min(1.0, share + 0.005):.2f}"
             )
+
+    def nothing_left(self, noun: str) -> str:
+        """That every example, a `noun`, was rejected, and why the first was."""
+        first = self.rejections[0]
+        why = f"{first.place}: {first.reason} {first.remedy}"
+        if self.read == 1:
+            return f"the only {noun} was rejected. {why}"
+        return f"all {self.read} {noun}s were rejected. First: {why}"
 
     def to_json(self) -> dict[str, Any]:
         """The account as plain values."""

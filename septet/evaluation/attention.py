@@ -30,13 +30,14 @@ def draw_attention(entries: Sequence[Mapping[str, Any]], folder: Path, name: str
         style(axes, grid="")
         weights = np.asarray(entry["weights"], np.float64)
         axes.imshow(weights, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+        # Above the map there are other labels than below, so this comes before their font.
+        axes.xaxis.tick_top()
         for axis, tokens in ((axes.xaxis, entry["source"]), (axes.yaxis, entry["target"])):
             labels = [safe_label(_visible(token), place) for place, token in enumerate(tokens, 1)]
             axis.set_ticks(range(len(labels)), labels)
             for label in axis.get_ticklabels():
                 label.set_fontfamily(label_families())
                 label.set_fontsize(8)
-        axes.xaxis.tick_top()
         for label in axes.get_xticklabels():
             label.set_rotation(60)
             label.set_horizontalalignment("left")

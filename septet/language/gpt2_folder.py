@@ -240,7 +240,9 @@ def read_weights(folder: Gpt2Folder) -> dict[str, np.ndarray]:
                 f"does not fit: the tensor {name!r} is {array.dtype} {array.shape} and must be "
                 f"float32 {shape}.",
             )
-        array = array.astype(np.float32)
+        # What has 64 bits and is too large for 32 becomes infinite.
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
         if not np.isfinite(array).all():
             raise _refuse(folder.path, f"has numbers in {name!r} that are not finite.")
         weights[ours] = array

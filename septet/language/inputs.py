@@ -89,6 +89,17 @@ def inputs_from_arguments(arguments: Sequence[str]) -> list[Any]:
     inputs: list[Any] = []
     for word in arguments:
         suffix = os.path.splitext(word)[1].lower()
-        is_file = len(word) < 4096 and suffix in TABLES | SUFFIXES and os.path.exists(word)
-        inputs.append(Path(word) if is_file else word)
+        is_path = len(word) < 4096 and not any(char.isspace() for char in word)
+        exists = is_path and os.path.exists(word)
+        if exists and suffix in TABLES | SUFFIXES:
+            inputs.append(Path(word))
+            continue
+        if is_path and ((exists and (suffix or os.sep in word)) or suffix in TABLES | SUFFIXES):
+            found = "no file of texts or a table" if exists else "not there"
+            raise DataError(
+                f"'{word[:200]}' is {found}. Expected a text, or a file that ends in "
+                f"{', '.join(sorted(TABLES | SUFFIXES))}. Mend the path; in a text of one word "
+                "that looks like one, put a space after it."
+            )
+        inputs.append(word)
     return inputs

@@ -48,12 +48,7 @@ def _require_pairs(pairs: Pairs, account: Account, source: str) -> None:
         return
     if not account.rejections:
         raise DataError(f"{source} has no pairs to train on.")
-    first = account.rejections[0]
-    place = first.file if first.line is None else f"{first.file}, line {first.line}"
-    raise DataError(
-        f"{source}: all {account.read} pairs were rejected. First: {place}: {first.reason} "
-        f"{first.remedy}"
-    )
+    raise DataError(f"{source}: {account.nothing_left('pair')}")
 
 
 def split_rows(pairs: Pairs, options: TranslationDataOptions, seed: int) -> dict[str, np.ndarray]:

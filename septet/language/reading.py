@@ -59,12 +59,7 @@ def _require_texts(texts: Texts, account: Account, source: str) -> None:
         return
     if not account.rejections:
         raise DataError(f"{source} has no texts to train on.")
-    first = account.rejections[0]
-    place = first.file if first.line is None else f"{first.file}, line {first.line}"
-    raise DataError(
-        f"{source}: all {account.read} texts were rejected. First: {place}: {first.reason} "
-        f"{first.remedy}"
-    )
+    raise DataError(f"{source}: {account.nothing_left('text')}")
 
 
 def _known_classes(texts: Texts, account: Account) -> Texts:

@@ -36,6 +36,7 @@ def corpus_scores(
     scores, intervals, signatures = {}, {}, {}
     for name, metric in kinds.items():
         several = len(translations) > 1
+        give_plain_numbers(metric)
         result = metric.corpus_score(
             list(translations), [list(references)], n_bootstrap=RESAMPLES if several else 1
         )
@@ -45,6 +46,22 @@ def corpus_scores(
             intervals[name] = [max(0.0, float(mean - half)), min(100.0, float(mean + half))]
         signatures[name] = str(metric.get_signature())
     return {"scores": scores, "intervals": intervals, "signatures": signatures}
+
+
+def give_plain_numbers(metric: Any) -> None:
+    """Makes all scores of a metric Python's numbers.
+
+    Of resamples in which nothing matches they are, of others NumPy's, and the mean of
+    both kinds in sacreBLEU 2.6 raises TypeError; it can go once its `estimate_ci` takes both.
+    """
+    compute = metric._compute_score_from_stats
+
+    def plain(stats: Any) -> Any:
+        result = compute(stats)
+        result.score = float(result.score)
+        return result
+
+    metric._compute_score_from_stats = plain
 
 
 def sentence_scores(translations: Sequence[str], references: Sequence[str]) -> list[float]:

@@ -150,12 +150,22 @@ def normalised(
     Raises:
         ValueError: There is not one mean and deviation a channel.
     """
+    pictures: Any = layers.Input((height, width, channels), dtype="uint8", name="pictures")
+    return pictures, rescaled(pictures, channels, mean, deviation)
+
+
+def rescaled(hidden: Any, channels: int, mean: list[float], deviation: list[float]) -> Any:
+    """Pixels [..., channels] of 0..255 as floats of about zero mean and unit deviation.
+
+    Raises:
+        ValueError: There is not one mean and deviation a channel.
+    """
     if not len(mean) == len(deviation) == channels:
         raise ValueError(
             f"Received {len(mean)} means and {len(deviation)} deviations; expected {channels}, "
             "one a channel."
         )
-    pictures: Any = layers.Input((height, width, channels), dtype="uint8", name="pictures")
+    # Keras takes a list for each, one number a channel, whatever its annotations say.
     scale: Any = [1.0 / value for value in deviation]
     offset: Any = [-middle * factor for middle, factor in zip(mean, scale, strict=True)]
-    return pictures, layers.Rescaling(scale, offset, name="normalise")(pictures)
+    return layers.Rescaling(scale, offset, name="normalise")(hidden)

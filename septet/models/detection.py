@@ -13,23 +13,19 @@ from typing import Annotated, Any, Literal
 import keras
 import numpy as np
 from keras import layers
-from pydantic import ConfigDict, Field, validate_call
+from pydantic import Field
 
 from septet.models.backbones import backbone as maps_of
 from septet.models.backbones import normalised
+from septet.models.convolutional import MOMENTUM, PixelDeviation, PixelMean, checked
 
 Side = Annotated[int, Field(ge=32, le=2048)]
 Stride = Literal[4, 8, 16, 32, 64, 128]
-PixelMean = Annotated[list[Annotated[float, Field(ge=0.0, le=255.0)]], Field(max_length=3)]
-PixelDeviation = Annotated[list[Annotated[float, Field(ge=0.1, le=255.0)]], Field(max_length=3)]
 
-MOMENTUM = 0.95
 PRIOR = 0.01
 """Probability of every class at the start (Lin et al. 2017, arXiv:1708.02002, section 4.1)."""
 LARGEST_SHARE = 8.0
 """Raw distances are cut at so many; see `Boxes`."""
-
-checked = validate_call(config=ConfigDict(allow_inf_nan=False))
 
 
 @checked

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import keras
+import numpy as np
 from keras import layers
 from pydantic import Field
 
 from septet.errors import WeightsError
 from septet.models.backbones import normalised
 from septet.models.convolutional import Classes, PixelDeviation, PixelMean, Share, checked
+from septet.models.pretrained import require_numbers
 
 ops: Any = keras.ops
 
@@ -166,6 +168,8 @@ def load_kept(network: keras.Model, application: str) -> list[str]:
             f"'{file}' could not be read as the weights of '{application}': {reason}. Delete it "
             "and let Keras fetch it again."
         ) from None
+    for variable in source.weights:
+        require_numbers(variable.path, np.asarray(variable.value), str(file))
     own = [layer for layer in network.layers if layer.weights and layer.name != "logits"]
     theirs = [layer for layer in source.layers if layer.weights]
     for layer, given in zip(own, theirs, strict=True):

@@ -13,6 +13,7 @@ from septet.errors import WeightsError
 from septet.models.backbones import BACKBONES
 from septet.models.foreign_names import LAYOUTS, Form, Layout, is_of_head, name_in
 from septet.models.vision_transformer import resized_positions
+from septet.runs.tensors import complaint
 
 SHOWN = 3
 """Names in a message."""
@@ -45,7 +46,8 @@ def convert(
         with_head: The last layer's as well; else its tensors may be there and are not read.
 
     Raises:
-        WeightsError: Tensors are missing, too many, or of another shape.
+        WeightsError: Tensors are missing, too many, or of another shape, or have numbers that
+            none may have, those that are not read among them.
     """
     family = BACKBONES[backbone].family
     if family not in LAYOUTS:
@@ -77,6 +79,8 @@ def convert(
             f"'{source}' has {len(surplus)} tensors that '{backbone}' does not (names of "
             f"{layout.title}): {_some(surplus)}. {guess(tensors, backbone)}"
         )
+    for name in tensors.keys() - needed:
+        require_numbers(name, tensors[name], source)
     return {
         path: _value(tensors[name], name, form, wanted[path], backbone, source, grid)
         for path, (name, form) in named.items()
@@ -123,13 +127,20 @@ def _value(
             f"'{source}' has '{name}' of shape {tensor.shape}; '{backbone}' expects {theirs}. "
             "Use weights of that backbone, or change its settings to those of the weights."
         )
-    array = np.array(array, np.float32, order="C")
-    if not np.isfinite(array).all():
-        raise WeightsError(
-            f"'{source}' has '{name}' with NaN or infinity; expected finite numbers. "
-            "Use another file."
-        )
+    # What has 64 bits and is too large for 32 becomes infinite, which is refused.
+    with np.errstate(over="ignore"):
+        array = np.array(array, np.float32, order="C")
+    require_numbers(name, array, source)
     return array
+
+
+def require_numbers(name: str, array: np.ndarray, source: str) -> None:
+    """WeightsError where a tensor has numbers that none may have."""
+    if problem := complaint(name, array):
+        raise WeightsError(
+            f"'{source}' has '{name}' with {problem}. The file is damaged, or training it failed: "
+            "download it again, or use another."
+        )
 
 
 def _laid(tensor: np.ndarray, form: Form) -> Any:

@@ -6,30 +6,32 @@ looks ahead: what they say of a frame depends on it and on those before it, so t
 frame by frame (`septet/models/video_stream.py`). They know no data set, loss or optimizer.
 """
 
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import keras
 from keras import layers
-from pydantic import ConfigDict, Field, validate_call
+from pydantic import Field
+
+from septet.models.backbones import rescaled
+from septet.models.convolutional import (
+    MOMENTUM,
+    Classes,
+    PixelDeviation,
+    PixelMean,
+    Share,
+    Side,
+    checked,
+)
 
 # Its functions are typed as giving None.
 ops: Any = keras.ops
 
-Side = Annotated[int, Field(ge=1, le=1024)]
 Filters = Annotated[int, Field(ge=1, le=1024)]
 Units = Annotated[int, Field(ge=0, le=8192)]
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
-PixelMean = Annotated[list[Annotated[float, Field(ge=0.0, le=255.0)]], Field(max_length=3)]
-PixelDeviation = Annotated[list[Annotated[float, Field(ge=0.1, le=255.0)]], Field(max_length=3)]
-Classes = Annotated[int, Field(ge=1, le=100_000)]
 Stages = Annotated[list[Filters], Field(min_length=1, max_length=8)]
 
-MOMENTUM = 0.95
-"""Of the moving statistics, as in `septet.models.convolutional`."""
 SIZE = 3
 """Of the kernels, in frames, rows and columns."""
-
-checked = validate_call(config=ConfigDict(allow_inf_nan=False))
 
 
 @checked
@@ -147,19 +149,10 @@ def _normalised(
     height: int, width: int, channels: int, mean: list[float], deviation: list[float]
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """The input "clips", and all clips as floats of about zero mean and unit deviation."""
-    if not len(mean) == len(deviation) == channels:
-        raise ValueError(
-            f"Received {len(mean)} means and {len(deviation)} deviations; expected {channels}, "
-            "one a channel."
-        )
     clips: Any = layers.Input(
         (None, None, height, width, channels), dtype="uint8", name="clips"
     )  # fmt: skip
-    scale = [1.0 / value for value in deviation]
-    offset = [-middle * factor for middle, factor in zip(mean, scale, strict=True)]
-    # Keras takes a list for each, one number a channel, whatever its annotations say.
-    normalise: Any = layers.Rescaling(scale, cast(Any, offset), name="normalise")
-    return clips, normalise(OneByOne(name="one_by_one")(clips))
+    return clips, rescaled(OneByOne(name="one_by_one")(clips), channels, mean, deviation)
 
 
 def _finished(hidden: keras.KerasTensor, stage: int) -> keras.KerasTensor:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from septet import backends
+from septet.evaluation import drawing
 from septet.runs import index, storage
 from septet.runs.folder import RunFolder
 from septet.runs.model_folder import name_weights, save_model_folder
@@ -34,8 +35,9 @@ def finish(training: Training, observer: Observer) -> dict[str, Any]:
     _save_model(session, run, weights, evaluation)
     receipt = _receipt(training, weights)
     _commit_json(run.receipt_path, receipt)
-    figures = _draw(session, run, training, evaluation, outputs, split)
-    _write_report(training, evaluation, receipt, figures)
+    with drawing.undrawn() as characters:
+        figures = _draw(session, run, training, evaluation, outputs, split)
+    _write_report(training, evaluation, receipt, figures, drawing.remark_on(characters))
     _set_finished(training, evaluation)
     observer.note(f"Report: {run.report_path}")
     return evaluation
@@ -146,6 +148,7 @@ def _write_report(
     evaluation: dict[str, Any],
     receipt: dict[str, Any],
     figures: list[tuple[str, str]],
+    remark: str,
 ) -> None:
     session, run = training.session, training.run
     html = write_report(
@@ -156,6 +159,7 @@ def _write_report(
         evaluation=evaluation,
         log_rows=training.log.read(),
         figures=figures,
+        remark=remark,
         receipt=receipt,
         facts=_facts(training),
     )

@@ -207,7 +207,7 @@ def free_name(root: Path, task: str) -> str:
 
 def is_run(path: Path) -> bool:
     """Whether `path` is a run's folder."""
-    return (path / "config.json").is_file() and not path.name.startswith(".")
+    return os.path.isfile(path / "config.json") and not path.name.startswith(".")
 
 
 def runs(root: Path) -> list[RunFolder]:

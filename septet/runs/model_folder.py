@@ -33,8 +33,8 @@ from septet.runs.networks import build_apart, differences, network_weights, set_
 from septet.runs.storage import commit_folder
 from septet.runs.tensors import encode_tensors
 from septet.runs.weights_file import (
-    check_finite,
     check_names,
+    check_numbers,
     open_folder,
     read_small,
     read_weights,
@@ -81,12 +81,12 @@ def save_model_folder(
 
     Raises:
         ModelFolderError: It would not load: values out of the schema or their ranges, or
-            weights that are not the architecture's or not finite.
+            weights that are not the architecture's or have numbers that none may have.
         StorageError: It could not be written.
     """
     arrays = {name: np.asarray(value) for name, value in weights.items()}
     for name, array in arrays.items():
-        check_finite(name, array, folder)
+        check_numbers(name, array, folder)
     content = encode_tensors(arrays)
     digest = hashlib.sha256()
     for piece in content:

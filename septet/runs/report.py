@@ -61,6 +61,7 @@ def write_report(
     figures: Sequence[tuple[str, str]],
     receipt: Mapping[str, Any],
     facts: Mapping[str, Any] | None = None,
+    remark: str = "",
 ) -> str:
     """The page as text; the caller commits it.
 
@@ -74,11 +75,12 @@ def write_report(
         figures: File name (in `folder`) and caption of each picture.
         receipt: What `make_receipt` returned.
         facts: More to say at the top, as {"parameters": 12345, "seconds": 58.1}.
+        remark: What the pictures could not show.
     """
     sections = [
         _headline(name, config, evaluation, facts or {}),
         _section("Training", _pictures(folder, figures, TRAINING_FIGURES), _log(log_rows)),
-        _section("How good it is", _scores(folder, evaluation, figures)),
+        _section("How good it is", _scores(folder, evaluation, figures, remark)),
         _section("Translations", _translations(evaluation)),
         _section("What it wrote", _written(evaluation)),
         _section("Worst mistakes", _mistakes(folder, evaluation, figures)),
@@ -182,11 +184,19 @@ def _log(rows: Sequence[Mapping[str, Any]]) -> Html:
 
 
 def _scores(
-    folder: Path, evaluation: Mapping[str, Any], figures: Sequence[tuple[str, str]]
+    folder: Path,
+    evaluation: Mapping[str, Any],
+    figures: Sequence[tuple[str, str]],
+    remark: str,
 ) -> Html:
     aside = {*TRAINING_FIGURES, *MISTAKE_FIGURES, *EXPLANATION_FIGURES}
     pictures = _pictures(folder, figures, [file for file, _ in figures if file not in aside])
-    parts = [_warnings(evaluation), pictures, _per_class(evaluation), _confusions(evaluation)]
+    parts = [
+        _warnings(evaluation, remark),
+        pictures,
+        _per_class(evaluation),
+        _confusions(evaluation),
+    ]
     quantiles = _mapping(evaluation.get("residual_quantiles"))
     if quantiles:
         rows = [[f"{100 * float(key):g} %", show_number(value)] for key, value in quantiles.items()]
@@ -195,8 +205,8 @@ def _scores(
     return join(part for part in parts if part)
 
 
-def _warnings(evaluation: Mapping[str, Any]) -> Html:
-    lines = []
+def _warnings(evaluation: Mapping[str, Any], remark: str) -> Html:
+    lines = [remark] if remark else []
     split = evaluation.get("split", "test")
     if split != "test":
         lines.append(

@@ -4,14 +4,17 @@ Everything here is a function of (config, data, seed), so a resumed or reproduce
 builds the same thing again.
 """
 
+import difflib
 import glob
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from septet import backends, registry
 from septet.config import RunConfig, TrainingOptions, validate
@@ -26,6 +29,7 @@ from septet.engine.predict import Predictor
 from septet.engine.program import keras_step
 from septet.engine.state import TrainState, create_metrics, initial_state
 from septet.errors import ConfigError, DataError
+from septet.runs.model_schema import first_complaint
 from septet.runs.networks import differences, network_weights
 from septet.task import Task, Windows
 
@@ -59,14 +63,17 @@ def resolve_source(task: str, source: str) -> Path:
         DataError: There is neither, or the sample is for another task.
     """
     path = Path(source)
-    if path.exists():
+    # Unlike `Path.exists`, it does not fail on a name that is too long for a file.
+    if os.path.exists(source):
         return path
     if is_pattern(task, source) and glob.glob(source, recursive=True):
         return path
     if source not in registry.SAMPLES:
         samples = ", ".join(sorted(registry.SAMPLES))
+        near = difflib.get_close_matches(source, registry.SAMPLES, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
         raise DataError(
-            f"There is no file or folder '{source}', nor a sample of that name. "
+            f"There is no file or folder '{source[:200]}', nor a sample of that name.{hint} "
             f"Give a path, or one of the samples: {samples}."
         )
     sample = registry.sample(source)
@@ -107,7 +114,15 @@ def read(config: RunConfig) -> Material:
         )
     model_options = validate(task.model_options, config.model, "model")
     pretrained = task.pretrained(model_options)
-    prepared = task.adapt(task.prepare(dataset, options), model_options)
+    try:
+        learned = task.prepare(dataset, options)
+    except ValidationError as error:
+        raise DataError(
+            f"{task.name} cannot be trained on what was read of '{config.source}': "
+            f"{first_complaint(error)}. Give more examples or classes, or raise data.limit where "
+            f"it is set. See what was read with: septet check {config.task} {config.source}"
+        ) from None
+    prepared = task.adapt(learned, model_options)
     # A loss that does not suit, or a network that cannot be built, is refused here, before a run
     # folder exists.
     if task.objective(config.training, prepared) is None:

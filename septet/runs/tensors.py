@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from septet.runs.disk import Buffer
+from septet.runs.disk import CHUNK_BYTES, Buffer
 from septet.runs.manifest import canonical_json, strict_json
 
 MAX_HEADER_BYTES = 8 * 2**20
@@ -36,6 +36,8 @@ DTYPES = {
     "F8_E5M2": "float8_e5m2",
 }
 CODES = {name: code for code, name in DTYPES.items()}
+VARIANCES = ("moving_variance", "running_var")
+"""How the names of variances end, of which a root is taken: in Keras, in PyTorch."""
 
 
 def dtype_of(name: str) -> np.dtype:
@@ -45,6 +47,23 @@ def dtype_of(name: str) -> np.dtype:
 
         return np.dtype(getattr(ml_dtypes, name))
     return np.dtype(name).newbyteorder("<")
+
+
+def complaint(name: str, array: np.ndarray) -> str | None:
+    """What numbers a weight has that none may have, and what was expected; None if all is well.
+
+    Looks at a piece at a time.
+    """
+    if array.dtype.kind in "iub":
+        return None
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, CHUNK_BYTES):
+        piece = flat[start : start + CHUNK_BYTES]
+        if not np.isfinite(piece).all():
+            return "NaN or infinity; expected finite numbers"
+        if name.endswith(VARIANCES) and (piece < 0).any():
+            return f"the variance {piece.min():g}; expected none below 0"
+    return None
 
 
 def encode_tensors(tensors: Mapping[str, np.ndarray]) -> list[Buffer]:

@@ -17,7 +17,7 @@ from septet.errors import ModelFolderError
 from septet.runs.disk import CHUNK_BYTES, NO_FOLLOW
 from septet.runs.manifest import strict_json
 from septet.runs.model_schema import WeightEntry, WeightsFile
-from septet.runs.tensors import MAX_HEADER_BYTES, check_spans, dtype_of, read_entry
+from septet.runs.tensors import MAX_HEADER_BYTES, check_spans, complaint, dtype_of, read_entry
 
 ADVICE = "Copy the whole folder again from where it was saved, or train and save it anew."
 
@@ -137,7 +137,7 @@ def read_weights(folder: int, path: Path, name: str, expected: WeightsFile) -> d
 
     Raises:
         ModelFolderError: The file is not of the size, the content or the SHA-256 expected,
-            or a weight is not a finite number.
+            or a weight has numbers that none may have.
     """
     file = path / name
     with open_file(folder, path, name) as (handle, size):
@@ -155,7 +155,7 @@ def read_weights(folder: int, path: Path, name: str, expected: WeightsFile) -> d
         found = f"has the SHA-256 {digest.hexdigest()[:12]}…"
         raise refusal(file, found, f"{expected.sha256[:12]}…, as in model.json")
     for weight, array in weights.items():
-        check_finite(weight, array, file)
+        check_numbers(weight, array, file)
     return weights
 
 
@@ -214,14 +214,10 @@ def read_arrays(handle: int, entries: list[WeightEntry], offsets, digest, file: 
     return weights
 
 
-def check_finite(name: str, array: np.ndarray, file: Path | str) -> None:
-    """ModelFolderError if `array` has NaN or an infinity; looks at a piece at a time."""
-    if array.dtype.kind in "iub":
-        return
-    flat = array.reshape(-1)
-    for start in range(0, flat.size, CHUNK_BYTES):
-        if not np.isfinite(flat[start : start + CHUNK_BYTES]).all():
-            raise ModelFolderError(
-                f"'{file}' has a weight '{name[:200]}' with NaN or infinity; expected finite "
-                "numbers. Use an earlier model, or train again with a lower learning rate."
-            )
+def check_numbers(name: str, array: np.ndarray, file: Path | str) -> None:
+    """ModelFolderError if `array` has numbers that no weight may have."""
+    if problem := complaint(name, array):
+        raise ModelFolderError(
+            f"'{file}' has a weight '{name[:200]}' with {problem}. Use an earlier model, or train "
+            "again with a lower learning rate."
+        )

@@ -159,11 +159,7 @@ def _require_rows(frame: Frame, account: Account, source: str) -> None:
         return
     if not account.rejections:
         raise DataError(f"{source} has no rows to train on.")
-    first = account.rejections[0]
-    raise DataError(
-        f"{source}: all {account.read} rows were rejected. First: {first.file}, line {first.line}: "
-        f"{first.reason} {first.remedy}"
-    )
+    raise DataError(f"{source}: {account.nothing_left('row')}")
 
 
 def _known_classes(frame: Frame, target: str, account: Account) -> list[int]:

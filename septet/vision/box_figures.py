@@ -94,7 +94,10 @@ def _draw_one(
         _box(axes, sides, drawing.ORANGE, f"{name} {score:.2f}")
     source = split.sources[row]
     text = source if len(source) <= LONGEST_SOURCE else "…" + source[1 - LONGEST_SOURCE :]
-    axes.set_title(drawing.safe_label(text, row), fontsize=6, color=drawing.GREY, pad=2)
+    axes.set_title(
+        drawing.safe_label(text, row), fontsize=6, color=drawing.GREY, pad=2,
+        family=drawing.label_families(),
+    )  # fmt: skip
     axes.set_xlim(0, extent[1])
     axes.set_ylim(extent[2], 0)
 
@@ -157,19 +160,21 @@ def drawn_boxes(pixels: np.ndarray, boxes: Sequence[Any]) -> bytes:
         pixels: uint8 [height, width] or [height, width, 3].
         boxes: With `label`, `score` and sides.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     picture = Image.fromarray(pixels).convert("RGB")
     pen = ImageDraw.Draw(picture)
     side = max(picture.size)
     width = max(1, round(side / 250))
-    font = ImageFont.load_default(max(10, round(side / 45)))
     names = list(dict.fromkeys(box.label for box in boxes))
+    texts = [_drawn_name(name, number) for number, name in enumerate(names, 1)]
+    fonts = [_font(text, max(10, round(side / 45))) for text in texts]
     # The surest last, so that it lies on top.
     for box in reversed(boxes):
-        colour = COLOURS[names.index(box.label) % len(COLOURS)]
+        number = names.index(box.label)
+        colour = COLOURS[number % len(COLOURS)]
         pen.rectangle((box.left, box.top, box.right, box.bottom), outline=colour, width=width)
-        text = f"{''.join(c if c.isprintable() else '?' for c in box.label)[:40]} {box.score:.2f}"
+        text, font = f"{texts[number]} {box.score:.2f}", fonts[number]
         left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
         high, wide = bottom - top + 4, right - left + 4
         y = box.top - high if box.top >= high else box.top
@@ -178,3 +183,17 @@ def drawn_boxes(pixels: np.ndarray, boxes: Sequence[Any]) -> bytes:
     content = io.BytesIO()
     picture.save(content, "PNG")
     return content.getvalue()
+
+
+def _drawn_name(name: str, number: int) -> str:
+    """A class as it can be drawn: its number in the picture where no installed font has it."""
+    shown = "".join(char if char.isprintable() else "?" for char in name)[:40]
+    return f"#{number}" if drawing.lacking(shown) else shown
+
+
+def _font(text: str, size: int) -> Any:
+    """Pillow's own font where it has all of a text, else the first installed one that has."""
+    from PIL import ImageFont
+
+    path = None if text.isascii() else drawing.font_file(text)
+    return ImageFont.truetype(path, size) if path else ImageFont.load_default(size)

@@ -77,28 +77,28 @@ def check_folders(
 
 def check_pictures(gathered: Gathered, account: Account, *, labels_optional: bool = False) -> None:
     """All checks that need pixels, sizes, given splits and, unless they are optional, labels."""
-    _check_duplicates(gathered, account)
+    check_duplicates(gathered, account, "picture")
     _check_blank(gathered, account)
     _check_sizes(gathered, account)
     if not labels_optional:
         _check_labels(gathered, account)
 
 
-def _check_duplicates(gathered: Gathered, account: Account) -> None:
-    """Pictures with the same pixels; in a group each is compared with the first."""
+def check_duplicates(gathered: Gathered, account: Account, noun: str) -> None:
+    """Say which examples have the same pixels; in a group each is compared with the first."""
     groups: dict[str, list[int]] = defaultdict(list)
     for row, digest in enumerate(gathered.digests):
         groups[digest].append(row)
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for first, *others in groups.values():
         for row in others:
-            code, message = _compare(gathered, first, row)
+            code, message = _compare(gathered, first, row, noun)
             found[code].append((gathered.places[row], message))
     remedies = {
-        "two-labels": ("Keep it under the right label only.", "pictures have two labels"),
+        "two-labels": ("Keep it under the right label only.", f"{noun}s have two labels"),
         "duplicate-across-splits": (
-            "Remove one: scores on pictures seen in training mislead.",
-            "pictures are in two splits",
+            f"Remove one: scores on {noun}s seen in training mislead.",
+            f"{noun}s are in two splits",
         ),
         "duplicate": ("Remove one; Septet keeps both in the same split.", "duplicates"),
     }
@@ -106,18 +106,17 @@ def _check_duplicates(gathered: Gathered, account: Account) -> None:
         warn_each(account, code, found[code], remedy, rest)
 
 
-def _compare(gathered: Gathered, first: int, row: int) -> tuple[str, str]:
-    """Code and message for two equal pictures."""
+def _compare(gathered: Gathered, first: int, row: int, noun: str) -> tuple[str, str]:
+    """Code and message for two equal examples."""
     other = gathered.places[first]
     labels = gathered.labels[first], gathered.labels[row]
     splits = gathered.splits[first], gathered.splits[row]
     if labels[0] != labels[1]:
-        message = f"Labelled '{labels[1]}', and the same picture {other} '{labels[0]}'."
-        return "two-labels", message
+        return "two-labels", f"Labelled '{labels[1]}', and the same {noun} {other} '{labels[0]}'."
     if splits[0] != splits[1]:
-        message = f"In '{splits[1]}', and the same picture {other} in '{splits[0]}'."
+        message = f"In '{splits[1]}', and the same {noun} {other} in '{splits[0]}'."
         return "duplicate-across-splits", message
-    return "duplicate", f"The same picture as {other}."
+    return "duplicate", f"The same {noun} as {other}."
 
 
 def _check_blank(gathered: Gathered, account: Account) -> None:

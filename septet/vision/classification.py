@@ -98,7 +98,7 @@ class ImageClassification(Task):
 
     def arrays(self, split: Split, prepared: Prepared) -> tuple[Arrays, np.ndarray]:
         """Pictures, uint8 [N, height, width, channels], as they are; labels, int32 [N]."""
-        return {"pictures": split.examples["pictures"]}, _labels(split, prepared)
+        return {"pictures": split.examples["pictures"]}, numbers_of(split, prepared)
 
     def encode(self, inputs: Any, prepared: Prepared) -> Arrays:
         """See `septet.vision.inputs.encode_pictures` for the forms that `inputs` may have."""
@@ -154,7 +154,7 @@ class ImageClassification(Task):
         if options.architecture not in ("cnn", "resnet"):
             return _over_backbone(prepared, options)
         height, width = prepared["height"], prepared["width"]
-        depth = options.depth or _fitting_depth(min(height, width))
+        depth = options.depth or fitting_depth(min(height, width))
         if options.architecture == "cnn" and min(height, width) < 2**depth:
             raise ConfigError(
                 f"Setting 'model.depth' is {depth}, but pictures of {height}x{width} cannot be "
@@ -212,7 +212,7 @@ class ImageClassification(Task):
 
     def evaluate(self, outputs: np.ndarray, split: Split, prepared: Prepared) -> dict[str, Any]:
         """Accuracy and its kin; see `evaluate_classification`."""
-        return evaluate_classification(outputs, _labels(split, prepared), prepared["labels"])
+        return evaluate_classification(outputs, numbers_of(split, prepared), prepared["labels"])
 
     def answer(self, outputs: np.ndarray, prepared: Prepared) -> list[ClassAnswer]:
         """The likeliest class of each picture, and the probability of every class."""
@@ -230,7 +230,7 @@ class ImageClassification(Task):
         from septet.evaluation.figures import draw_classification
         from septet.vision.figures import draw_explanations, draw_mistakes
 
-        labels, names = _labels(split, prepared), prepared["labels"]
+        labels, names = numbers_of(split, prepared), prepared["labels"]
         drawn = draw_classification(evaluation, outputs, labels, names, folder)
         pictures = split.examples["pictures"]
         drawn += draw_mistakes(pictures, outputs, labels, names, split.sources, folder)
@@ -293,7 +293,7 @@ def _for_small_pictures(name: str, side: int) -> dict[str, Any]:
         return {"patch": 1 if side < SMALL_SIDE // 2 else 2}
     if name.startswith("vit"):
         return {"patch": max(patch for patch in (1, 2, 4) if side % patch == 0)}
-    return {"stages": min(5, _fitting_depth(side))}
+    return {"stages": min(5, fitting_depth(side))}
 
 
 def channel_scales(pictures: np.ndarray) -> tuple[list[float], list[float]]:
@@ -316,15 +316,15 @@ def channel_scales(pictures: np.ndarray) -> tuple[list[float], list[float]]:
     return means, deviations
 
 
-def _fitting_depth(side: int) -> int:
-    """Stages, each half the size of the one before, that leave at least `SMALLEST_MAP` pixels."""
+def fitting_depth(side: int, smallest: int = SMALLEST_MAP, most: int = MOST_STAGES) -> int:
+    """Stages, each half the size of the one before, that leave at least `smallest` pixels."""
     depth = 1
-    while side >> (depth + 1) >= SMALLEST_MAP and depth < MOST_STAGES:
+    while side >> (depth + 1) >= smallest and depth < most:
         depth += 1
     return depth
 
 
-def _labels(split: Split, prepared: Prepared) -> np.ndarray:
+def numbers_of(split: Split, prepared: Prepared) -> np.ndarray:
     """Places of the split's class names among `prepared["labels"]`, int32 [N].
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field
 
 from septet.config import TrainingOptions
 from septet.data.dataset import Dataset, Split
@@ -23,7 +23,7 @@ from septet.evaluation.detection import (
 from septet.task import Answerer, Arrays, Augment, Prepared, Summarize, Task
 from septet.vision import geometry
 from septet.vision import inputs as vision_inputs
-from septet.vision.classification import channel_scales
+from septet.vision.classification import Label, PreparedPictures, channel_scales
 from septet.vision.detecting import BOX_WEIGHT, DetectionLoss, summarizer, suppressed
 from septet.vision.detection_options import DetectionDataOptions, DetectionModelOptions
 from septet.vision.labelled import read_labelled, with_channels
@@ -31,32 +31,16 @@ from septet.vision.labelled import read_labelled, with_channels
 STRIDES = (8, 16, 32)
 ANSWERED_AT_ONCE = 32
 
-Label = Annotated[str, StringConstraints(max_length=1000)]
 Side = Annotated[int, Field(ge=32, le=2048, multiple_of=32)]
-Mean = Annotated[float, Field(ge=0.0, le=255.0)]
-Deviation = Annotated[float, Field(ge=0.1, le=255.0)]
 
 
-class PreparedBoxes(BaseModel):
-    """What a detector needs to know: its classes, and how pictures come onto its canvas."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+class PreparedBoxes(PreparedPictures):
+    """What a detector needs to know: as for pictures, and how they come onto its canvas."""
 
     labels: Annotated[list[Label], Field(min_length=1, max_length=10_000)]
     height: Side
     width: Side
-    channels: Literal[1, 3]
     fit: Literal["letterbox", "stretch"]
-    mean: Annotated[list[Mean], Field(min_length=1, max_length=3)]
-    deviation: Annotated[list[Deviation], Field(min_length=1, max_length=3)]
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> "PreparedBoxes":
-        if len(set(self.labels)) < len(self.labels):
-            raise ValueError("two labels are the same")
-        if not len(self.mean) == len(self.deviation) == self.channels:
-            raise ValueError("mean and deviation must have one value a channel")
-        return self
 
 
 @dataclass(frozen=True)
@@ -123,6 +107,7 @@ class ObjectDetection(Task):
     monitor: ClassVar[tuple[str, str]] = ("validation_map_50", "max")
     scoring_s: ClassVar[float] = 8.0
     loss: ClassVar[str] = "detection"
+    answered_at_once: ClassVar[int | None] = ANSWERED_AT_ONCE
 
     def scored_at_once(self, prepared: Prepared) -> int:
         """Few, since outputs for every place of a picture are large."""

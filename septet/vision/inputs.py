@@ -155,8 +155,10 @@ def inputs_from_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 def _named_by(argument: str) -> list[str]:
+    if not argument:
+        raise DataError("An input is empty, as of a variable that is not set. Name a picture.")
     path = Path(argument)
-    if path.is_dir():
+    if os.path.isdir(path):
         inside = _pictures_in(path)
         if not inside:
             raise DataError(f"The folder '{shown(argument)}' has no pictures.")

@@ -342,9 +342,5 @@ def _counts(
 def _nothing_usable(source: Path, account: Account) -> str:
     name = shown(source.name)
     if account.rejections:
-        first = account.rejections[0]
-        return (
-            f"'{name}' has no usable picture: all {account.read} were rejected. First: "
-            f"{first.file}: {first.reason} {first.remedy}"
-        )
+        return f"'{name}': {account.nothing_left('picture')}"
     return f"'{name}' names no pictures. {EXPECTED}"

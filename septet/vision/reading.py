@@ -37,7 +37,7 @@ def read_dataset(
     account = Account()
     gathered = gather(source, options, account, labels_optional=labels_optional)
     if not len(gathered):
-        raise DataError(_nothing_usable(source, account))
+        raise DataError(nothing_usable(source, account, "picture"))
     checks.check_pictures(gathered, account, labels_optional=labels_optional)
     rows = split_rows(gathered, options, seed)
     rows = reject_unknown_labels(gathered, rows, account)
@@ -117,22 +117,17 @@ def _decode(found: Found, size: int | None, account: Account) -> Gathered:
     return gathered
 
 
-def _nothing_usable(source: Path, account: Account) -> str:
+def nothing_usable(source: Path, account: Account, noun: str) -> str:
     """Why there is nothing to train on, with the likeliest remedy."""
     name = shown(source.name)
     if account.rejections:
-        first = account.rejections[0]
-        place = first.file if first.line is None else f"{first.file}, line {first.line}"
-        return (
-            f"'{name}' has no usable picture: all {account.read} were rejected. First: {place}: "
-            f"{first.reason} {first.remedy}"
-        )
+        return f"'{name}': {account.nothing_left(noun)}"
     lists = []
     if source.is_dir():
         lists = [path.name for path in source.iterdir() if path.suffix.lower() in DELIMITERS]
     hint = f" Or did you mean '{shown(sorted(lists)[0])}' in it?" if lists else ""
     return (
-        f"'{name}' has no pictures. Expected a folder with one folder of pictures for each "
+        f"'{name}' has no {noun}s. Expected a folder with one folder of {noun}s for each "
         f"class.{hint}"
     )
 

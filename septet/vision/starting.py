@@ -4,6 +4,7 @@
 its pictures must be like, and its weights.
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -58,7 +59,8 @@ def find(text: str) -> Start:
     from septet.runs.folder import RunFolder, runs_root
 
     path = Path(text)
-    if path.is_dir():
+    # Unlike `Path.is_dir`, these do not fail on a name that is too long for a file.
+    if os.path.isdir(path):
         for folder in (path, path / "model"):
             if (folder / "model.json").is_file():
                 return Start("folder", str(folder.absolute()))
@@ -68,7 +70,7 @@ def find(text: str) -> Start:
             f"The folder '{text}' is no model folder, no finished run and no KerasHub preset, so "
             "training cannot start from it. Give one of these, or a file of safetensors."
         )
-    if path.exists() or path.suffix == ".safetensors":
+    if os.path.exists(path) or path.suffix == ".safetensors":
         return Start("file", str(path.absolute()))
     if text in APPLICATIONS:
         return Start("application", text)

@@ -85,12 +85,34 @@ def test_one_run_end_to_end(capfd, tmp_path):
         (["evaluate"], "no runs"),
         (["data", "fetch", "fashion-samle"], "Did you mean 'fashion-sample'?"),
         (["trian"], "trian"),
+        (["train", "object-detection", "digit-scenez"], "Did you mean 'digit-scenes'?"),
+        (["check", "semantic-segmentation", "/dev/null"], "no set for segmentation"),
+        (["check", "translation", "a" * 300], "no file or folder 'aaa"),
+        (["check", "video-classification", "a" * 5000], "no file or folder 'aaa"),
+        (["predict", "a" * 300, "x"], "There is no run 'aaa"),
+        (["check", "image-classification", ""], "There is no file or folder ''"),
+        (["show", "a" * 300], "There is no run 'aaa"),
+        (["predict", "nothing", "x", "--out", "/dev/null"], "'/dev/null' (--out) is no folder"),
+        (["predict", "nothing", "x", "--stream", "--explain"], "Choose one of --stream"),
+        (
+            ["train", "translation", "number-words", "--set", "training.epochs=" + "[" * 10**5],
+            "Setting 'training.epochs' is \"[[[[",
+        ),
+        (
+            ["train", "translation", "number-words", "--set", "training.epochs=" + "9" * 400],
+            "training.epochs",
+        ),
+        (
+            ["train", "image-classification", "x", "--set", "model.pretrained=" + "a" * 300],
+            "no file, folder or run",
+        ),
     ],
 )
 def test_mistakes_are_refused_with_one_clear_message(capfd, own_runs, arguments, expected):
     code, out, err = run(capfd, *arguments)
     assert code == 2
     assert expected in err
+    assert len(err) < 1000
     assert out == ""
     assert "Traceback" not in err
     assert not list(own_runs.glob("*/config.json"))

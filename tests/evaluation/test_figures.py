@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from septet.evaluation import drawing
+from septet.evaluation.attention import draw_attention
 from septet.evaluation.classification import evaluate_classification
 from septet.evaluation.figures import (
     _classes_with_most_mistakes,
@@ -10,6 +13,7 @@ from septet.evaluation.figures import (
     draw_curves,
     draw_regression,
 )
+from septet.vision.box_figures import drawn_boxes
 
 
 def drawn(folder, names, count=40):
@@ -53,6 +57,39 @@ def test_labels_become_one_safe_line(label, shown):
 def test_labels_without_a_glyph_and_with_mathematics_draw_without_warnings(tmp_path):
     names = ["猫", "$\\frac{a$", "a$b$c", "\U0001f600", "a\nb\udcff"]
     assert len(drawn(tmp_path, names)) == 3  # warnings are errors
+
+
+def without_fonts(monkeypatch):
+    """Only matplotlib's own font, as on a machine where none was installed."""
+    drawing._fonts()
+    only = tuple(entry for entry in drawing._fonts() if entry[0] == "DejaVu Sans")
+    monkeypatch.setattr(drawing, "_fonts", lambda: only)
+    monkeypatch.setattr(drawing, "_has_glyph", drawing._has_glyph.__wrapped__)
+
+
+def test_characters_that_no_font_has_are_said_once(monkeypatch):
+    without_fonts(monkeypatch)
+    with drawing.undrawn() as found:
+        assert drawing.safe_label("猫", 3) == "#3"
+        assert drawing.safe_text("a 猫 or 狗") == "a ? or ?"
+        assert drawing.safe_label("cat\udcff", 4) == "#4"
+    drawing.safe_label("鸟", 5)
+    assert found == {"猫", "狗", "\udcff"}
+    said = drawing.remark_on(found)
+    assert said.startswith("No installed font has the characters 狗 猫: ")
+    assert "apt install fonts-noto-cjk" in said
+    assert drawing.remark_on({"\udcff"}) == drawing.remark_on(set()) == ""
+    assert " and 88 more: " in drawing.remark_on(map(chr, range(0x4E00, 0x4E00 + 100)))
+
+
+def test_fonts_installed_after_matplotlib_made_its_list_are_found():
+    from matplotlib import font_manager
+
+    files = [path for path in font_manager.findSystemFonts() if "CJK" in path]
+    if not files:
+        pytest.skip("no font with Chinese characters is installed")
+    assert drawing.safe_label("猫狗鸟", 3) == "猫狗鸟"
+    assert drawing.font_file("猫") != drawing.font_file("cat")
 
 
 def test_many_classes_are_cut_to_those_with_the_most_mistakes():
@@ -100,3 +137,25 @@ def test_equal_pictures_have_equal_bytes(tmp_path):
         draw_curves(rows, tmp_path / name)
         files.append((tmp_path / name / "curves.png").read_bytes())
     assert files[0] == files[1]
+
+
+def test_attention_to_chinese_tokens_is_drawn_without_warnings(tmp_path, monkeypatch):
+    entry = {"source": ["一", "百", "</s>"], "target": ["one", "百"], "weights": [[1, 0, 0]] * 2}
+    draw_attention([entry], tmp_path, "a.png")
+    assert ink(tmp_path / "a.png") > 20
+    without_fonts(monkeypatch)
+    with drawing.undrawn() as found:
+        draw_attention([entry], tmp_path, "a.png")
+    assert found == {"一", "百"}
+
+
+def test_boxes_of_classes_that_no_font_has_are_numbered(monkeypatch):
+    def drawn_with(label: str) -> bytes:
+        box = SimpleNamespace(label=label, score=0.5, left=5, top=30, right=60, bottom=60)
+        return drawn_boxes(np.zeros((80, 80), np.uint8), [box])
+
+    without_fonts(monkeypatch)
+    with drawing.undrawn() as found:
+        assert drawn_with("猫") == drawn_with("#1")
+    assert found == {"猫"}
+    assert drawn_with("cat") != drawn_with("#1")

@@ -2,10 +2,18 @@
 
 import gzip
 import random
+import resource
 import struct
 import zipfile
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+
+from septet.data.account import Account
+from septet.errors import DataError
+
+MOST_MEMORY_KB = 700_000
+LONGEST_MESSAGE = 900
 
 
 def hostile_contents(good: bytes) -> dict[str, bytes]:
@@ -134,4 +142,40 @@ def hostile_folders(root: Path, good: bytes) -> dict[str, Path]:
     found["nothing"] = root / "nothing"
     (root / "empty classes" / "positive").mkdir(parents=True)
     found["empty classes"] = root / "empty classes"
+    return found
+
+
+def refused_or_counted(read: Callable[[Path], Account], path: Path, tmp_path: Path) -> str:
+    """Refused with one clear message, or counted in an account that balances: which."""
+    try:
+        account = read(path)
+    except DataError as error:
+        message = str(error)
+        assert 20 < len(message) < LONGEST_MESSAGE
+        assert str(tmp_path) not in message
+        return "refused"
+    assert account.read == account.used + len(account.rejections)
+    for entry in account.rejections:
+        assert 10 < len(entry.reason) < LONGEST_MESSAGE
+        assert str(tmp_path) not in entry.reason + entry.file
+    account.to_json()
+    return "counted"
+
+
+def memory_kb() -> int:
+    """Most that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def sweep(
+    read: Callable[[Path], Account], contents: dict[str, bytes], suffix: str, tmp_path: Path
+) -> dict[str, str]:
+    """What became of at least forty contents, by name; never with much memory."""
+    before, found = memory_kb(), {}
+    for number, (name, content) in enumerate(contents.items()):
+        path = tmp_path / f"{number}{suffix}"
+        path.write_bytes(content)
+        found[name] = refused_or_counted(read, path, tmp_path)
+    assert memory_kb() - before < MOST_MEMORY_KB
+    assert len(found) >= 40
     return found

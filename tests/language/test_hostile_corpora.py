@@ -7,9 +7,14 @@ import pytest
 from septet.errors import DataError
 from septet.language.corpus_checks import read_dataset
 from septet.language.generation_options import GenerationDataOptions
-from tests.language.hostile import hostile_contents, hostile_folders
+from tests.language.hostile import (
+    LONGEST_MESSAGE,
+    MOST_MEMORY_KB,
+    hostile_contents,
+    hostile_folders,
+    memory_kb,
+)
 from tests.language.made_up_texts import as_json_lines, reviews
-from tests.language.test_hostile_texts import LONGEST_MESSAGE, MOST_MEMORY_KB, memory_kb
 
 
 def refused_or_counted(path, tmp_path) -> str:

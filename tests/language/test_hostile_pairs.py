@@ -5,15 +5,16 @@ Never with much memory, and nothing is read that a file names.
 
 import os
 import random
-import resource
 import struct
+from functools import partial
 
 import pytest
 
 from septet.errors import DataError
 from septet.language.pair_reading import read_dataset
 from septet.language.translation_options import TranslationDataOptions
-from tests.language.hostile import hostile_contents
+from tests.language import hostile
+from tests.language.hostile import MOST_MEMORY_KB, hostile_contents, memory_kb
 from tests.language.made_up_pairs import (
     as_json_lines,
     as_mo,
@@ -24,41 +25,15 @@ from tests.language.made_up_pairs import (
     write_two,
 )
 
-MOST_MEMORY_KB = 700_000
-LONGEST_MESSAGE = 900
 ROWS = pairs(100)
 
 
-def refused_or_counted(path, tmp_path) -> str:
-    """Refused with one clear message, or counted in an account that balances: which."""
-    try:
-        account = read_dataset(path, TranslationDataOptions(), 0).account
-    except DataError as error:
-        message = str(error)
-        assert 20 < len(message) < LONGEST_MESSAGE
-        assert str(tmp_path) not in message
-        return "refused"
-    assert account.read == account.used + len(account.rejections)
-    for entry in account.rejections:
-        assert 10 < len(entry.reason) < LONGEST_MESSAGE
-        assert str(tmp_path) not in entry.reason + entry.file
-    account.to_json()
-    return "counted"
+def read_pairs(path):
+    return read_dataset(path, TranslationDataOptions(), 0).account
 
 
-def memory_kb() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def sweep(contents, suffix, tmp_path) -> dict[str, str]:
-    before, found = memory_kb(), {}
-    for number, (name, content) in enumerate(contents.items()):
-        path = tmp_path / f"{number}{suffix}"
-        path.write_bytes(content)
-        found[name] = refused_or_counted(path, tmp_path)
-    assert memory_kb() - before < MOST_MEMORY_KB
-    assert len(found) >= 40
-    return found
+refused_or_counted = partial(hostile.refused_or_counted, read_pairs)
+sweep = partial(hostile.sweep, read_pairs)
 
 
 @pytest.mark.parametrize("suffix", [".tsv", pytest.param(".jsonl", marks=pytest.mark.slow)])

@@ -1,6 +1,6 @@
 """Forty hostile inputs and more of every format: refused or counted, and never much memory."""
 
-import resource
+from functools import partial
 
 import pytest
 
@@ -9,43 +9,23 @@ from septet.errors import DataError
 from septet.language.documents import read_documents
 from septet.language.options import TextDataOptions
 from septet.language.reading import read_dataset
-from tests.language.hostile import hostile_contents, hostile_folders, hostile_parquet
+from tests.language import hostile
+from tests.language.hostile import (
+    MOST_MEMORY_KB,
+    hostile_contents,
+    hostile_folders,
+    hostile_parquet,
+    memory_kb,
+)
 from tests.language.made_up_texts import as_csv, as_json_lines, reviews
 
-MOST_MEMORY_KB = 700_000
-LONGEST_MESSAGE = 900
+
+def read_texts(path):
+    return read_dataset(path, TextDataOptions(), 0).account
 
 
-def refused_or_counted(path, tmp_path) -> str:
-    """Refused with one clear message, or counted in an account that balances: which."""
-    try:
-        account = read_dataset(path, TextDataOptions(), 0).account
-    except DataError as error:
-        message = str(error)
-        assert 20 < len(message) < LONGEST_MESSAGE
-        assert str(tmp_path) not in message
-        return "refused"
-    assert account.read == account.used + len(account.rejections)
-    for entry in account.rejections:
-        assert 10 < len(entry.reason) < LONGEST_MESSAGE
-        assert str(tmp_path) not in entry.reason + entry.file
-    account.to_json()
-    return "counted"
-
-
-def memory_kb() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def sweep(contents, suffix, tmp_path) -> dict[str, str]:
-    before, found = memory_kb(), {}
-    for number, (name, content) in enumerate(contents.items()):
-        path = tmp_path / f"{number}{suffix}"
-        path.write_bytes(content)
-        found[name] = refused_or_counted(path, tmp_path)
-    assert memory_kb() - before < MOST_MEMORY_KB
-    assert len(found) >= 40
-    return found
+refused_or_counted = partial(hostile.refused_or_counted, read_texts)
+sweep = partial(hostile.sweep, read_texts)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])

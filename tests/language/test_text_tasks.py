@@ -156,8 +156,8 @@ def test_inputs_may_be_texts_files_tables_and_dictionaries(tmp_path):
     assert read_inputs(inputs) == [
         "a text", "A fine film\n", "from a row", *(text for text, _ in reviews(3)),
     ]  # fmt: skip
-    words = inputs_from_arguments([str(table), "plain words", "absent.txt"])
-    assert words == [table, "plain words", "absent.txt"]
+    words = inputs_from_arguments([str(table), "plain words", "as in absent.txt"])
+    assert words == [table, "plain words", "as in absent.txt"]
 
 
 @pytest.mark.parametrize(

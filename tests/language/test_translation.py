@@ -20,6 +20,7 @@ from septet.language.translation_options import (
     TranslationDataOptions,
     TranslationModelOptions,
 )
+from septet.language.translation_scores import corpus_scores
 from tests.language.made_up_pairs import as_table, pairs
 
 pytest.importorskip("sacrebleu")
@@ -245,3 +246,11 @@ def test_both_networks_are_built_as_asked(numbers):
     assert (name, given["units"]) == ("translation-gru", 256)
     assert SearchOptions().beams == 4
     assert isinstance(numbers.folder, Path)
+
+
+def test_scores_of_translations_that_are_mostly_empty_have_intervals():
+    # In some resamples nothing matches, as where a network was hardly trained.
+    found = corpus_scores(["abcdefg"] + [""] * 9, ["abcdefg hi"] * 10, "13a")
+    for name in ("bleu", "chrf"):
+        low, high = found["intervals"][name]
+        assert 0.0 <= low <= found["scores"][name] <= high

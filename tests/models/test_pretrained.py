@@ -135,9 +135,22 @@ def test_a_wrong_shape_is_told(resnet, name, shape, expected):
 
 
 def test_numbers_that_are_none_are_refused(resnet):
-    bad = np.full(64, np.nan, np.float32)
-    refused(resnet, "'bn1.bias' with NaN or infinity", **{"bn1.bias": bad})
+    for number in (np.nan, np.inf, -np.inf, 1e300):
+        bad = np.zeros(64, np.float64)
+        bad[-1] = number
+        said = "'bn1.bias' with NaN or infinity; expected finite numbers.*download it again"
+        refused(resnet, said, **{"bn1.bias": bad})
+    # What is not read is looked at too: a head, a counter.
+    refused(resnet, "'fc.weight' with NaN", **{"fc.weight": np.full((3, 512), np.nan, np.float16)})
     refused(resnet, "'bn1.bias' as int8", **{"bn1.bias": np.zeros(64, np.int8)})
+
+
+def test_variances_below_zero_are_refused(resnet):
+    name = "layer1.0.bn1.running_var"
+    bad = np.zeros(64, np.float32)
+    convert({**resnet[0], name: bad}, "resnet18", resnet[1], source="w")
+    bad[3] = -0.25
+    refused(resnet, f"'{name}' with the variance -0.25; expected none below 0", **{name: bad})
 
 
 def test_weights_of_another_network_are_recognised(resnet):

@@ -228,6 +228,15 @@ def poison(value: float) -> Callable[[bytes], bytes]:
     return lambda data: data[:-4] + np.float32(value).tobytes()
 
 
+def below_zero(data: bytes) -> bytes:
+    """Makes the last variance negative."""
+    size = struct.unpack("<Q", data[:8])[0]
+    table = json.loads(data[8 : 8 + size])
+    ends = [v["data_offsets"][1] for n, v in table.items() if n.endswith("moving_variance")]
+    at = 8 + size + ends[-1]
+    return data[: at - 4] + np.float32(-0.5).tobytes() + data[at:]
+
+
 class Payload:
     """Pickled, would make a file when loaded."""
 
@@ -475,6 +484,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "gzip-weights": (weights(lambda _: gzip.compress(bytes(2**24))), "header said to be"),
     "nan-weights": (weights(poison(np.nan)), "NaN or infinity"),
     "infinite-weights": (weights(poison(np.inf)), "NaN or infinity"),
+    "negative-variance": (pictures(weights(below_zero)), "variance -0.5; expected none below 0"),
     "overlap": (header(lambda t: shift(first(t), 4)), "overlap or leave a gap"),
     "out-of-range": (
         header(lambda t: first(t).update(data_offsets=[2**40, 2**40 + 16])),

@@ -212,15 +212,23 @@ def test_what_would_not_load_is_not_saved(tmp_path, monkeypatch, changes, messag
     assert not (tmp_path / "new").exists()
 
 
-def test_non_finite_weights_are_not_saved(tmp_path):
-    with pytest.raises(ModelFolderError, match=r"'a/b' with NaN or infinity"):
+@pytest.mark.parametrize(
+    ("name", "number", "message"),
+    [
+        ("a/b", np.nan, "'a/b' with NaN or infinity; expected finite numbers"),
+        ("a/b", np.inf, "'a/b' with NaN or infinity"),
+        ("a/moving_variance", -1e-3, "with the variance -0.001; expected none below 0"),
+    ],
+)
+def test_weights_with_numbers_that_none_may_have_are_not_saved(tmp_path, name, number, message):
+    with pytest.raises(ModelFolderError, match=message):
         model_folder.save_model_folder(
             tmp_path / "new",
             task=hostile.TABLE,
             architecture="tabular",
             arguments={},
             prepared={},
-            weights={"a/b": np.array([1.0, np.nan], "float32")},
+            weights={name: np.array([1.0, number], "float32")},
             evaluation={"scores": {}},
             account={"read": 0, "used": 0, "rejected": 0, "splits": {}},
         )

@@ -184,3 +184,9 @@ def test_numbers_read_well(value, shown):
 def test_markup_made_here_is_not_escaped_twice():
     made = page.element("p", page.element("b", "<"), "&", css='a"b')
     assert made == '<p class="a&quot;b"><b>&lt;</b>&amp;</p>'
+
+
+def test_what_pictures_could_not_show_is_said_once(tmp_path):
+    said = "No installed font has the characters 猫"
+    assert report(tmp_path, remark=said).count(said) == 1
+    assert "No installed font" not in report(tmp_path)

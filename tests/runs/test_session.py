@@ -46,3 +46,9 @@ def test_epochs_that_were_asked_for_are_kept(pictures):
 def test_sample_that_no_task_reads_says_what_it_is_for():
     with pytest.raises(DataError, match=r"a series for septet\.fit.*nyc-temperature\.csv"):
         resolve_source("tabular-regression", "nyc-temperature")
+
+
+def test_too_little_to_learn_from_is_refused_with_a_remedy(pictures):
+    config = api.resolve_config("image-classification", pictures, {"data": {"limit": 1}})
+    with pytest.raises(DataError, match=r"cannot be trained on .*'labels'.*raise data\.limit"):
+        read(config)

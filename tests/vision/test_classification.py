@@ -218,3 +218,10 @@ def test_evaluation_and_figures_name_the_worst_mistakes(dataset, tmp_path):
     evaluation = TASK.evaluate(perfect, split, prepared)
     names = [name for name, _ in TASK.draw(perfect, split, evaluation, prepared, tmp_path)]
     assert "mistakes.png" not in names
+
+
+def test_an_empty_argument_is_not_the_folder_one_is_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"x")
+    with pytest.raises(DataError, match="An input is empty"):
+        TASK.inputs_from_arguments([""])

@@ -16,8 +16,9 @@ from septet.data.account import Account
 from septet.errors import DataError
 from septet.vision.sources import is_inside, reject, shown
 
-MOST_BYTES = 256 << 20
-"""Of one file of labels."""
+MOST_BYTES = 1 << 30
+"""Of one file of labels; COCO's own largest has 448 MiB."""
+LONGEST_NUMBER = 400
 MOST_BOXES = 1000
 """Of one picture."""
 
@@ -93,22 +94,38 @@ def read_text(path: Path, what: str) -> str:
 
 
 def read_json(path: Path, what: str) -> Any:
-    """A file of labels as JSON; numbers that are not finite are refused.
+    """A file of labels as JSON, all its numbers finite and all its texts of whole characters.
 
     Raises:
         DataError: As `read_text`, or it is no JSON.
     """
     text = read_text(path, what)
-
-    def refuse(constant: str) -> Any:
-        raise ValueError(f"'{constant}' is no number of JSON")
-
     try:
-        return json.loads(text, parse_constant=refuse)
+        value = json.loads(text, parse_constant=_no_number, parse_int=_whole)
+        if "\\ud" in text or "\\uD" in text:
+            _require_whole_characters(value)
+        return value
     except RecursionError:
         raise DataError(f"'{shown(path.name)}' is nested too deeply. Expected {what}.") from None
     except ValueError as error:
         raise DataError(f"'{shown(path.name)}' is no JSON ({error}). Expected {what}.") from None
+
+
+def _no_number(constant: str) -> Any:
+    raise ValueError(f"'{constant}' is no number of JSON")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > LONGEST_NUMBER:
+        raise ValueError(f"it has a number of {len(digits):,} digits")
+    return int(digits)
+
+
+def _require_whole_characters(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it has half of a surrogate pair, which is no character") from None
 
 
 def picture_path(name: str, folders: list[str], root: str) -> tuple[str, str | None]:

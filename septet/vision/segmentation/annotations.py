@@ -7,12 +7,14 @@ from typing import Any
 
 from septet.data.account import Account
 from septet.errors import DataError
-from septet.vision.segmentation.json_files import read_json
+from septet.vision.annotations.found import read_json
 from septet.vision.segmentation.legend import BACKGROUND, LONGEST_NAME, MOST_CLASSES
 from septet.vision.segmentation.shapes import ShapeError, polygon_of, runs_of
 from septet.vision.segmentation.sources import Found, Pair, Shape, files_of, inside
 from septet.vision.sources import SPLIT_NAMES, reject, shown
 
+COCO = "COCO's lists images, annotations and categories"
+LABELME = "LabelMe's shapes of one picture"
 LABELME_KINDS = ("polygon", "rectangle")
 
 
@@ -46,7 +48,7 @@ def find_coco(source: Path, account: Account) -> Found:
         root = root.parent
     found = Found(legend_folders=[root])
     for path in files:
-        values = read_json(path)
+        values = read_json(path, COCO)
         names = _categories(values, path.name)
         classes = [BACKGROUND, *names.values()]
         if found.classes is not None and found.classes != classes:
@@ -203,7 +205,7 @@ def find_labelme(root: Path, account: Account) -> Found:
             continue
         place = shown(os.path.relpath(path, real)).replace(os.sep, "/")
         try:
-            values = read_json(path)
+            values = read_json(path, LABELME)
             shapes = _labelme_shapes(values)
         except (DataError, ShapeError) as error:
             picture = by_stem.get(os.path.splitext(path)[0])

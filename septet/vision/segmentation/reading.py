@@ -102,7 +102,7 @@ def find(source: Path, options: SegmentationDataOptions, account: Account) -> Fo
     """
     if not source.exists():
         raise DataError(f"There is no file or folder '{shown(str(source))}'.")
-    if source.is_file() and source.suffix.lower() != ".json":
+    if not source.is_dir() and not (source.is_file() and source.suffix.lower() == ".json"):
         raise DataError(
             f"'{shown(source.name)}' is no set for segmentation. Expected a folder of pictures and "
             "masks, or COCO's JSON file."
@@ -401,8 +401,4 @@ def _nothing_usable(source: Path, account: Account) -> str:
     name = shown(source.name)
     if not account.rejections:
         return f"'{name}' has no pictures with masks."
-    first = account.rejections[0]
-    return (
-        f"'{name}' has no usable picture: all {account.read} were rejected. First: {first.file}: "
-        f"{first.reason} {first.remedy}"
-    )
+    return f"'{name}': {account.nothing_left('picture')}"

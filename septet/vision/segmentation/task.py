@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from septet.config import TrainingOptions
 from septet.data.dataset import Dataset, Split
@@ -14,7 +14,7 @@ from septet.engine.losses import Loss
 from septet.errors import ConfigError, DataError
 from septet.task import Answerer, Arrays, Augment, Prepared, Summarize, Task
 from septet.vision import inputs as vision_inputs
-from septet.vision.classification import Deviation, Mean, channel_scales
+from septet.vision.classification import Label, PreparedPictures, channel_scales
 from septet.vision.gathering import fit
 from septet.vision.segmentation import losses, scores
 from septet.vision.segmentation.answers import SegmentationAnswer, answer_of, classes_of
@@ -32,35 +32,25 @@ SMALL, MIDDLE = 64, 128
 """Pictures of at most so many pixels a side are worked on in full size, and in half."""
 FEWEST_FILTERS = 8
 
-Label = Annotated[str, StringConstraints(max_length=1000)]
 Side = Annotated[int, Field(ge=MULTIPLE, le=1024, multiple_of=MULTIPLE)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Colour = Annotated[list[Byte], Field(min_length=3, max_length=3)]
 
 
-class PreparedSegments(BaseModel):
-    """What a network for pixels needs to know: classes, colours, size, channel scales."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+class PreparedSegments(PreparedPictures):
+    """What a network for pixels needs to know: as for pictures, and colours and shares."""
 
     labels: Annotated[list[Label], Field(min_length=2, max_length=MOST_CLASSES)]
     colours: Annotated[list[Colour | None], Field(max_length=MOST_CLASSES)]
     shares: Annotated[list[Annotated[float, Field(ge=0.0, le=1.0)]], Field(max_length=MOST_CLASSES)]
     height: Side
     width: Side
-    channels: Literal[1, 3]
     large: Literal["resize", "tile"]
-    mean: Annotated[list[Mean], Field(min_length=1, max_length=3)]
-    deviation: Annotated[list[Deviation], Field(min_length=1, max_length=3)]
 
     @model_validator(mode="after")
-    def _fits_together(self) -> "PreparedSegments":
-        if len(set(self.labels)) < len(self.labels):
-            raise ValueError("two labels are the same")
+    def _has_as_many(self) -> "PreparedSegments":
         if not len(self.labels) == len(self.colours) == len(self.shares):
             raise ValueError("labels, colours and shares must be as many")
-        if not len(self.mean) == len(self.deviation) == self.channels:
-            raise ValueError("mean and deviation must have one value a channel")
         return self
 
 
@@ -82,6 +72,7 @@ class SemanticSegmentation(Task):
     most_epochs: ClassVar[int] = 100
     monitor: ClassVar[tuple[str, str]] = ("validation_mean_iou", "max")
     loss: ClassVar[str] = "pixels"
+    answered_at_once: ClassVar[int | None] = 1
 
     def scored_at_once(self, prepared: Prepared) -> int:
         """Few, since outputs for every place of a picture are large."""

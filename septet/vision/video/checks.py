@@ -3,7 +3,6 @@
 Knows decoded videos and their labels; reads no files.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 
 from septet.data.account import Account
 from septet.data.labels import warn_of_labels
-from septet.vision.checks import check_folders, warn_each
+from septet.vision.checks import check_duplicates, check_folders, warn_each
 from septet.vision.gathering import Gathered
 from septet.vision.sources import Example
 from septet.vision.video.clips import Sampling
@@ -64,7 +63,7 @@ def check_videos(
     account: Account,
 ) -> None:  # fmt: skip
     """All checks that need frames, lengths, given splits and labels."""
-    _check_duplicates(gathered, account)
+    check_duplicates(gathered, account, "video")
     blank = [
         (gathered.places[row], "The whole video has one colour.")
         for row, is_blank in enumerate(gathered.blanks)
@@ -110,38 +109,3 @@ def _check_lengths(
             f"A clip spans {sampling.span} frames of about {median:.0f}.",
             f"Look at longer stretches with, say, --set data.stride={stride}",
         )
-
-
-def _check_duplicates(gathered: Gathered, account: Account) -> None:
-    """Videos with the same frames; in a group each is compared with the first."""
-    groups: dict[str, list[int]] = defaultdict(list)
-    for row, digest in enumerate(gathered.digests):
-        groups[digest].append(row)
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for first, *others in groups.values():
-        for row in others:
-            code, message = _compare(gathered, first, row)
-            found[code].append((gathered.places[row], message))
-    remedies = {
-        "two-labels": ("Keep it under the right label only.", "videos have two labels"),
-        "duplicate-across-splits": (
-            "Remove one: scores on videos seen in training mislead.",
-            "videos are in two splits",
-        ),
-        "duplicate": ("Remove one; Septet keeps both in the same split.", "duplicates"),
-    }
-    for code, (remedy, rest) in remedies.items():
-        warn_each(account, code, found[code], remedy, rest)
-
-
-def _compare(gathered: Gathered, first: int, row: int) -> tuple[str, str]:
-    """Code and message for two equal videos."""
-    other = gathered.places[first]
-    labels = gathered.labels[first], gathered.labels[row]
-    splits = gathered.splits[first], gathered.splits[row]
-    if labels[0] != labels[1]:
-        return "two-labels", f"Labelled '{labels[1]}', and the same video {other} '{labels[0]}'."
-    if splits[0] != splits[1]:
-        message = f"In '{splits[1]}', and the same video {other} in '{splits[0]}'."
-        return "duplicate-across-splits", message
-    return "duplicate", f"The same video as {other}."

@@ -8,10 +8,16 @@ import numpy as np
 from pydantic import Field
 
 from septet.data.dataset import Dataset, Split
-from septet.errors import ConfigError, DataError
+from septet.errors import ConfigError
 from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
 from septet.task import Arrays, Augment, Prepared, Task
-from septet.vision.classification import LARGEST_FILTERS, PreparedPictures, channel_scales
+from septet.vision.classification import (
+    LARGEST_FILTERS,
+    PreparedPictures,
+    channel_scales,
+    fitting_depth,
+    numbers_of,
+)
 from septet.vision.video import inputs as video_inputs
 from septet.vision.video.options import VideoDataOptions, VideoModelOptions
 from septet.vision.video.reading import read_videos
@@ -64,7 +70,7 @@ class VideoClassification(Task):
 
     def arrays(self, split: Split, prepared: Prepared) -> tuple[Arrays, np.ndarray]:
         """Clips, uint8 [N, clips, frames, height, width, channels]; labels, int32 [N]."""
-        return {"clips": split.examples["clips"]}, _labels(split, prepared)
+        return {"clips": split.examples["clips"]}, numbers_of(split, prepared)
 
     def encode(self, inputs: Any, prepared: Prepared) -> Arrays:
         """See `septet.vision.video.inputs.encode_videos` for the forms that `inputs` may have."""
@@ -76,7 +82,7 @@ class VideoClassification(Task):
         """A network with as many stages as the frames' size allows."""
         height, width = prepared["height"], prepared["width"]
         side = min(height, width)
-        depth = options.depth or _fitting_depth(side)
+        depth = options.depth or fitting_depth(side, SMALLEST_MAP, MOST_STAGES)
         if side < 2**depth:
             raise ConfigError(
                 f"Setting 'model.depth' is {depth}, but frames of {height}x{width} cannot be "
@@ -130,7 +136,7 @@ class VideoClassification(Task):
 
     def evaluate(self, outputs: np.ndarray, split: Split, prepared: Prepared) -> dict[str, Any]:
         """Accuracy and its kin over videos; see `evaluate_classification`."""
-        return evaluate_classification(outputs, _labels(split, prepared), prepared["labels"])
+        return evaluate_classification(outputs, numbers_of(split, prepared), prepared["labels"])
 
     def answer(self, outputs: np.ndarray, prepared: Prepared) -> list[ClassAnswer]:
         """The likeliest class of each video, and the probability of every class."""
@@ -148,7 +154,7 @@ class VideoClassification(Task):
         from septet.evaluation.figures import draw_classification
         from septet.vision.video.figures import draw_videos
 
-        labels, names = _labels(split, prepared), prepared["labels"]
+        labels, names = numbers_of(split, prepared), prepared["labels"]
         drawn = draw_classification(evaluation, outputs, labels, names, folder)
         if not drawn:
             return []
@@ -158,28 +164,3 @@ class VideoClassification(Task):
     def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
         """Paths of the videos that paths, folders and glob patterns name."""
         return video_inputs.inputs_from_arguments(arguments)
-
-
-def _fitting_depth(side: int) -> int:
-    """Stages, each half the size of the one before, that leave at least `SMALLEST_MAP` pixels."""
-    depth = 1
-    while side >> (depth + 1) >= SMALLEST_MAP and depth < MOST_STAGES:
-        depth += 1
-    return depth
-
-
-def _labels(split: Split, prepared: Prepared) -> np.ndarray:
-    """Places of the split's class names among `prepared["labels"]`, int32 [N].
-
-    Raises:
-        DataError: The network does not know a class.
-    """
-    places = {label: place for place, label in enumerate(prepared["labels"])}
-    unknown = sorted({str(name) for name in split.targets if name not in places})
-    if unknown:
-        known = ", ".join(prepared["labels"][:20])
-        raise DataError(
-            f"The model does not know the class '{unknown[0]}' ({len(unknown)} such classes). "
-            f"It knows: {known}. Rename or remove it."
-        )
-    return np.array([places[name] for name in split.targets], dtype=np.int32)

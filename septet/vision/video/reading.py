@@ -17,6 +17,7 @@ from septet.vision.gathering import LARGEST_OWN_SIZE, SMALLEST_OWN_SIZE, Gathere
 from septet.vision.reading import (
     DELIMITERS,
     count_classes,
+    nothing_usable,
     ordered,
     reject_unknown_labels,
     split_rows,
@@ -60,7 +61,7 @@ def read_videos(source: Path, options: VideoDataOptions, seed: int) -> Dataset:
     videos = gather(source, options, sampling, account)
     gathered = videos.gathered
     if not len(gathered):
-        raise DataError(_nothing_usable(source, account))
+        raise DataError(nothing_usable(source, account, "video"))
     checks.check_videos(gathered, videos.counts, videos.stills, sampling, account)
     rows = split_rows(gathered, options, seed)
     rows = reject_unknown_labels(gathered, rows, account)
@@ -196,22 +197,3 @@ def fitted(clips: np.ndarray, height: int, width: int, channels: int) -> np.ndar
     flat = clips.reshape(-1, *clips.shape[2:])
     frames = [fit(frame, height, width, channels) for frame in flat]
     return np.stack(frames).reshape(*clips.shape[:2], height, width, channels)
-
-
-def _nothing_usable(source: Path, account: Account) -> str:
-    """Why there is nothing to train on, with the likeliest remedy."""
-    name = shown(source.name)
-    if account.rejections:
-        first = account.rejections[0]
-        place = first.file if first.line is None else f"{first.file}, line {first.line}"
-        return (
-            f"'{name}' has no usable video: all {account.read} were rejected. First: {place}: "
-            f"{first.reason} {first.remedy}"
-        )
-    lists = []
-    if source.is_dir():
-        lists = [path.name for path in source.iterdir() if path.suffix.lower() in DELIMITERS]
-    hint = f" Or did you mean '{shown(sorted(lists)[0])}' in it?" if lists else ""
-    return (
-        f"'{name}' has no videos. Expected a folder with one folder of videos for each class.{hint}"
-    )

@@ -76,6 +76,8 @@ COCO = {
         images=[{"id": 0, "file_name": "000.png", "height": 10**9, "width": 10**9}]
     ),
     "size negative": changed(images=[{"id": 0, "file_name": "000.png", "height": -4, "width": -9}]),
+    "class of half a character": changed(categories=[{"id": 5, "name": "\ud800"}]),
+    "huge whole number in a list": changed(info=[10**3000]),
     "picture id a list": changed(images=[{"id": [0], "file_name": "000.png"}]),
 }
 LOLS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
