@@ -80,6 +80,8 @@ static void turn(const f32 *from, long stride, long columns, long depth, f32 *to
 #define EVENTO(n) (t == T - 1 ? (n) : (n) / 16 * (t + 1) / T * 16)
 #define ROWSFROM(n) FROM(n)
 #define ROWSTO(n) TO(n)
+#define ONEFROM(n) (t ? (n) : 0)
+#define ONETO(n) (n)
 #define ALLFROM(n) 0
 #define ALLTO(n) (n)
 

@@ -3,11 +3,12 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from septet.engine.native.convolutions import product_of_windows
 from septet.engine.native.graph import Value
 from septet.engine.native.indexing import Layout, collapsed, contiguous
 from septet.engine.native.kernels import THREAD
+from septet.engine.native.writing import Shape, copied_together, stored
 from septet.engine.native.tiling import Vectors, groups, height, pieces, tiling
 
 MOST_DEEP = 256
@@ -16,20 +17,10 @@ FEW_ROWS = 8
 """With fewer rows the right side is not worth turning or copying."""
 
 
-@dataclass(frozen=True)
-class Shape:
-    """One product [rows, depth] by [depth, columns]; distances between neighbours."""
-
-    rows: int
-    columns: int
-    depth: int
-    left: tuple[int, int]
-    right: tuple[int, int]
-    out: int
-
-
 def product(dot: Value, sides: tuple[Layout, Layout], vectors: Vectors) -> str:
     """The text of a C function's arguments and body: (out, left, right)."""
+    if dot.args[0].op == "windows":
+        return product_of_windows(dot, sides, vectors)
     axes = [_axes(dot, side, sides[side]) for side in (0, 1)]
     (batch_left, rows, left_depth), (batch_right, columns, right_depth) = axes
     depth = math.prod(size for size, _ in left_depth)
@@ -166,7 +157,7 @@ def _broadcasts(shape: Shape, vectors: Vectors, is_turned: bool, may_share: bool
             )
             lines.append(f"long n = ({begin} + j * {width}) * {lanes};")
             if is_packed:
-                lines += _packed(shape, lanes, width, depth, is_turned, is_last)
+                lines += copied_together(shape, lanes, width, depth, is_turned, is_last)
             _, tall = height(shape.rows, width, vectors, may_share and not tiles.by_columns)
             source = ("pack", width * lanes) if is_packed else ("b + n", shape.right[0])
             for top, h, rounds in pieces(shape.rows, tall):
@@ -176,7 +167,7 @@ def _broadcasts(shape: Shape, vectors: Vectors, is_turned: bool, may_share: bool
                 )
                 lines.append(f"long m = {top} + i * {h};")
                 lines += _broadcast_tile(shape, lanes, (h, width), source, depth, follows)
-                lines += _written(shape, lanes, h, width, is_last)
+                lines += stored(shape, lanes, h, width, is_last)
                 lines.append("}")
             lines.append("}")
             begin += count * width
@@ -192,21 +183,6 @@ def _is_packed(shape: Shape) -> bool:
     is_spread = shape.right[0] % 64 == 0 and shape.depth > 32 and shape.right[0] > 64
     is_skewed = bool(shape.right[0] % 8)
     return (shape.depth > 128 or is_spread or is_skewed) and shape.rows >= 2 * FEW_ROWS
-
-
-def _packed(
-    shape: Shape, lanes: int, width: int, depth: int, is_turned: bool, is_last: bool
-) -> list[str]:
-    """Copy the columns of a tile together."""
-    wide = width * lanes
-    if not is_turned:
-        loads = [
-            f"STORE(pack + k * {wide} + {at}, LOAD(b + k * {shape.right[0]} + n + {at}));"
-            for at in range(0, wide, lanes)
-        ]
-        return [f"for (long k = 0; k < {depth}; k++) {{", *loads, "}"]
-    columns = (width - 1) * lanes + shape.columns % lanes if is_last else wide
-    return [f"turn(b + n * {shape.right[1]}, {shape.right[1]}, {columns}, {depth}, pack, {wide});"]
 
 
 def _broadcast_tile(
@@ -236,20 +212,6 @@ def _broadcast_tile(
         lines += [f"s{r}_{v} += z * y{v};" for v in range(width)]
         lines.append("}")
     return [*lines, f"x += {deep}; y += {down};", "}"]
-
-
-def _written(shape: Shape, lanes: int, height: int, width: int, is_last: bool) -> list[str]:
-    """Stores of a tile; the last vector of the last tile holds fewer numbers."""
-    lines = []
-    for r, v in itertools.product(range(height), range(width)):
-        place = f"C + (m + {r}) * {shape.out} + n + {v * lanes}"
-        if is_last and v == width - 1:
-            left = shape.columns % lanes
-            # Of a copy: what has an address is not kept in a register.
-            lines.append(f"{{ vec part = s{r}_{v}; memcpy({place}, &part, {4 * left}); }}")
-        else:
-            lines.append(f"STORE({place}, s{r}_{v});")
-    return lines
 
 
 def _dots(shape: Shape, vectors: Vectors) -> list[str]:

@@ -52,7 +52,7 @@ def height(rows: int, width: int, vectors: Vectors, is_shared: bool) -> tuple[fl
     choices = []
     for tall in range(1, min(rows, most) + 1):
         cycles = sum(
-            (_part(n) if is_shared else n) * _cycles(h, width) for _, h, n in pieces(rows, tall)
+            (part_of(n) if is_shared else n) * _cycles(h, width) for _, h, n in pieces(rows, tall)
         )
         choices.append((cycles, -tall))
     cycles, tall = min(choices)
@@ -91,14 +91,14 @@ def tiling(
             shared = alone
             if may_share:
                 shared = sum(
-                    (_part(count) if by_columns else count) * each[width]
+                    (part_of(count) if by_columns else count) * each[width]
                     for width, count, _ in groups(widths, bool(lanes_left))
                 )
             choices.append((alone + 2 * shared, len(choices), Tiling(widths, by_columns)))
     return min(choices)[2]
 
 
-def _part(count: int) -> int:
+def part_of(count: int) -> int:
     """Rounds that fall to the slower of two threads."""
     return count - count // 2
 
