@@ -8,7 +8,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from septet.engine.native.graph import Value
+from septet.engine.native.graph import UnsupportedError, Value
 from septet.engine.native.indexing import Layout, merged
 from septet.engine.native.kernels import THREAD
 from septet.engine.native.tiling import Tiling, Vectors, groups, height, part_of, pieces
@@ -16,6 +16,8 @@ from septet.engine.native.writing import Shape, copied_together, stored
 
 MOST_DEEP = 768
 """Most of the depth that is gone through within a tile, where it is several axes."""
+MOST_COPIED = 1 << 20
+"""Most bytes of the right side that are copied together: they lie on a thread's stack."""
 
 
 def product_of_windows(dot: Value, sides: tuple[Layout, Layout], vectors: Vectors) -> str:
@@ -24,6 +26,7 @@ def product_of_windows(dot: Value, sides: tuple[Layout, Layout], vectors: Vector
     axes = list(zip(value.shape, sides[0].strides, strict=True))
     rows = merged([pair for axis, pair in enumerate(axes) if axis not in contracted]) or [(1, 1)]
     levels = merged([axes[axis] for axis in contracted]) or [(1, 1)]
+    levels = [*levels[:-1], *_cut(*levels[-1])]
     around = len(levels) - 1
     while around and math.prod(size for size, _ in levels[around - 1 :]) <= MOST_DEEP:
         around -= 1
@@ -36,6 +39,8 @@ def product_of_windows(dot: Value, sides: tuple[Layout, Layout], vectors: Vector
     lines = [f"const f32 *A = left + {sides[0].offset}, *B = right + {sides[1].offset};"]
     tiles = _tiling(shape, rows, vectors)
     room = depth * max(tiles.widths) * vectors.lanes
+    if 4 * room > MOST_COPIED:
+        raise UnsupportedError(f"a window of {depth} numbers in a row")
     lines.append(f"f32 pack[{room}] __attribute__((aligned(64)));")
     ahead, along = ["0"], "0"
     for level, (size, stride) in enumerate(levels[:around]):
@@ -60,6 +65,12 @@ def product_of_windows(dot: Value, sides: tuple[Layout, Layout], vectors: Vector
     lines.append("}" * around)
     arguments = f"(f32 *restrict c, f32 *restrict left, f32 *restrict right, {THREAD})"
     return arguments + " {\n" + "\n".join(lines) + "\n}\n"
+
+
+def _cut(size: int, stride: int) -> list[tuple[int, int]]:
+    """A long axis as two, where it can be parted evenly."""
+    piece = next((n for n in range(MOST_DEEP, 63, -1) if size % n == 0), size)
+    return [(size // piece, piece * stride), (piece, stride)] if piece < size else [(size, stride)]
 
 
 def _tiling(shape: Shape, rows: Sequence[tuple[int, int]], vectors: Vectors) -> Tiling:
@@ -101,7 +112,8 @@ def _rows(
         kind = "ALL" if by_columns or level else ""
         r = f"r{level}"
         lines.append(
-            f"for (long {r} = {kind}FROM({size}), end{r} = {kind}TO({size}); {r} < end{r}; {r}++) {{"
+            f"for (long {r} = {kind}FROM({size}), end{r} = {kind}TO({size}); "
+            f"{r} < end{r}; {r}++) {{"
         )
         places.append(f"{r} * {stride}")
         targets.append(f"{r} * {out}")

@@ -8,8 +8,8 @@ from septet.engine.native.convolutions import product_of_windows
 from septet.engine.native.graph import Value
 from septet.engine.native.indexing import Layout, collapsed, contiguous
 from septet.engine.native.kernels import THREAD
-from septet.engine.native.writing import Shape, copied_together, stored
 from septet.engine.native.tiling import Vectors, groups, height, pieces, tiling
+from septet.engine.native.writing import Shape, copied_together, stored
 
 MOST_DEEP = 256
 """Rows of the right side that are gone through at once: a tile's part stays in the cache."""
@@ -224,12 +224,12 @@ def _dots(shape: Shape, vectors: Vectors) -> list[str]:
     for begin, width, count in pieces(shape.columns, wide):
         lines.append(f"for (long j = 0; j < {count}; j++) {{")
         lines.append(f"long n = {begin} + j * {width};")
-        for top, height, times in pieces(shape.rows, tall):
-            cells = list(itertools.product(range(height), range(width)))
+        for top, high, times in pieces(shape.rows, tall):
+            cells = list(itertools.product(range(high), range(width)))
             lines.append(
                 f"for (long i = ROWSFROM({times}), endi = ROWSTO({times}); i < endi; i++) {{"
             )
-            lines.append(f"long m = {top} + i * {height};")
+            lines.append(f"long m = {top} + i * {high};")
             lines += [f"vec s{r}_{v} = {{0}};" for r, v in cells]
             lines.append(f"const f32 *x = A + m * {row}, *y = B + n * {across};")
             if full:
@@ -237,7 +237,7 @@ def _dots(shape: Shape, vectors: Vectors) -> list[str]:
                 lines += [
                     f"vec y{v} = LOAD(y + {v * across} + k); HELD(y{v});" for v in range(width)
                 ]
-                for r in range(height):
+                for r in range(high):
                     lines.append(f"{{ vec z = LOAD(x + {r * row} + k);")
                     lines += [f"s{r}_{v} += z * y{v};" for v in range(width)]
                     lines.append("}")

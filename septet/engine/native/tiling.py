@@ -85,9 +85,7 @@ def tiling(
             full, left = divmod(columns, width)
             candidates.append([width] * full + ([left] if left else []))
         for widths in candidates:
-            alone = sum(
-                height(rows, width, vectors, False)[0] + copy * width for width in widths
-            )
+            alone = sum(height(rows, width, vectors, False)[0] + copy * width for width in widths)
             shared = alone
             if may_share:
                 shared = sum(

@@ -24,9 +24,7 @@ def joined_taps(graph: Graph, parts: Sequence[Value], axis: int) -> Value | None
         for part in parts
     )
     whole = (0, axis)
-    if not is_alike or any(
-        first.shape[at] != base.shape[at] or steps[at] != 1 for at in whole
-    ):
+    if not is_alike or any(first.shape[at] != base.shape[at] or steps[at] != 1 for at in whole):
         return None
     starts = [part.params["starts"] for part in parts]
     lines = [sorted({start[at] for start in starts}) for at in range(axis + 1)]

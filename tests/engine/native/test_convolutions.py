@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from septet.engine.lowering import lowered
-from septet.engine.native.graph import Graph, reachable
+from septet.engine.lowering import TooLargeError, lowered
+from septet.engine.native.graph import Graph, UnsupportedError, reachable
 from septet.engine.native.reading import read, shape_of
 from tests.engine.native.compiled import native, needs_compiler
 
@@ -19,13 +19,14 @@ CASES = [
     ((3, 9, 9, 4), (3, 2, 4, 10), (2, 2), "SAME", (1, 1)),
     ((2, 12, 11, 3), (3, 3, 3, 8), (1, 1), "VALID", (2, 1)),
     ((5, 14, 14, 1), (5, 5, 1, 6), (1, 1), "VALID", (1, 1)),
+    ((2, 1026, 2), (3, 2, 5), (1,), "VALID", (1,)),
     ((3, 30, 6), (4, 6, 33), (1,), "SAME", (1,)),
     ((2, 5, 6, 4, 3), (2, 3, 2, 3, 9), (1, 1, 1), "VALID", (1, 1, 1)),
 ]
 
 
 def convolution(case):
-    _, kernel, strides, padding, dilation = case
+    _, _, strides, padding, dilation = case
     axes = "DHW"[3 - len(strides) :]
     layout = (f"N{axes}C", f"{axes}IO", f"N{axes}C")
 
@@ -73,3 +74,20 @@ def test_patches_are_read_where_they_lie():
     products = [value for value in values if value.op == "dot"]
     assert [value.args[0].op == "windows" for value in products].count(True) == 2
     assert not any(value.op == "concatenate" for value in values)
+
+
+@needs_compiler
+def test_a_window_too_long_for_a_stack_is_refused():
+    case = ((1, 20_012, 1), (2, 1, 24), (1,), "VALID", (1,))
+    x, w = (np.zeros(shape, "float32") for shape in case[:2])
+    with (
+        lowered("cpu", windows=10**9),
+        pytest.raises(UnsupportedError, match="20011 numbers in a row"),
+    ):
+        native(convolution(case), x, w)
+
+
+def test_a_convolution_beyond_the_limit_ends_the_trace():
+    shapes = [np.zeros(shape, "float32") for shape in CASES[0][:2]]
+    with lowered("cpu", windows=1000), pytest.raises(TooLargeError, match="1000 multiplications"):
+        jax.make_jaxpr(convolution(CASES[0]))(*shapes)
