@@ -13,31 +13,51 @@ import itertools
 import math
 import operator
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 MOST_SLICES = 16
 """Largest pooling window whose maximum is taken slice by slice."""
 
 
+class TooLargeError(Exception):
+    """A convolution that is not worth what it was to be lowered for."""
+
+
+@dataclass
+class Seen:
+    """What was met while lowering: how many convolutions."""
+
+    convolutions: int = 0
+
+
 @contextlib.contextmanager
-def lowered(platform: str) -> Iterator[None]:
-    """Trace convolutions, pooling and scans in their lowered form on "cpu"; else do nothing."""
+def lowered(platform: str, *, windows: int = 0) -> Iterator["Seen"]:
+    """Trace convolutions, pooling and scans in their lowered form on "cpu"; else do nothing.
+
+    Args:
+        platform: Where the program will run.
+        windows: If not 0, every convolution is patches of whole windows and one product, for a
+            compiler that reads such patches where they lie; TooLargeError is raised at a product
+            of more multiplications than this.
+    """
+    seen = Seen()
     if platform != "cpu":
-        yield
+        yield seen
         return
     from jax import lax
 
     original = lax.conv_general_dilated, lax.reduce_window, lax.conv_transpose
-    lax.conv_general_dilated = _convolution_for(original[0])
+    lax.conv_general_dilated = _convolution_for(original[0], windows, seen)
     lax.reduce_window = _pooling_for(original[1])
     lax.conv_transpose = _transposed_for(lax.conv_general_dilated)
     try:
-        yield
+        yield seen
     finally:
         lax.conv_general_dilated, lax.reduce_window, lax.conv_transpose = original
 
 
-def _convolution_for(original: Any) -> Any:
+def _convolution_for(original: Any, windows: int, seen: Seen) -> Any:
     """`conv_general_dilated` that takes the lowered path where it applies."""
 
     def conv_general_dilated(
@@ -54,6 +74,7 @@ def _convolution_for(original: Any) -> Any:
     ) -> Any:
         from jax import lax
 
+        seen.convolutions += 1
         numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
         in_dim = lhs.shape[numbers.lhs_spec[1]]
         plain = (
@@ -76,8 +97,12 @@ def _convolution_for(original: Any) -> Any:
             channels_last = lax.pad(channels_last, channels_last.dtype.type(0), holes)
         dilation = tuple(rhs_dilation or (1,) * spatial)
         pads = _pads(channels_last.shape, kernel.shape, window_strides, dilation, padding)
-        compute = convolve if feature_group_count == 1 else convolve_depthwise
-        return restore(compute(channels_last, kernel, tuple(window_strides), pads, dilation))
+        whole = convolve_windows if windows else convolve
+        compute = whole if feature_group_count == 1 else convolve_depthwise
+        outputs = compute(channels_last, kernel, tuple(window_strides), pads, dilation)
+        if windows and math.prod(outputs.shape) * math.prod(kernel.shape[:-1]) > windows:
+            raise TooLargeError(f"A convolution has more than {windows} multiplications.")
+        return restore(outputs)
 
     return conv_general_dilated
 
@@ -198,8 +223,19 @@ def convolve(
     across = math.prod(window[1:]) * in_dim + window[0] * out_dim
     if strides[0] == 1 and rows > 0 and across <= math.prod(window) * in_dim:
         return _convolve_across(inputs, kernel, strides, pads, dilation, rows)
-    patches = _patches(_padded(inputs, pads), window, strides, dilation)
-    return _product(patches, kernel.reshape(-1, out_dim))
+    return convolve_windows(inputs, kernel, strides, pads, dilation)
+
+
+def convolve_windows(
+    inputs: Any,
+    kernel: Any,
+    strides: Sequence[int],
+    pads: Sequence[tuple[int, int]],
+    dilation: Sequence[int],
+) -> Any:
+    """`convolve` by patches of whole windows."""
+    patches = _patches(_padded(inputs, pads), kernel.shape[:-2], strides, dilation)
+    return _product(patches, kernel.reshape(-1, kernel.shape[-1]))
 
 
 def convolve_depthwise(
@@ -383,7 +419,8 @@ def _max_program() -> Any:
         (tiles,), (tangent,) = given, moved
         found = maximum(tiles, axes)
         is_largest = (tiles == jnp.expand_dims(found, axes)).astype(tiles.dtype)
-        share = _fold(jnp.add, is_largest * tangent, axes)
+        # Turned round, as gradients are, this sum is no more than a repetition.
+        share = jnp.sum(is_largest * tangent, axes)
         return found, share / _fold(jnp.add, is_largest, axes)
 
     return maximum

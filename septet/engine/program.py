@@ -11,10 +11,10 @@ from typing import Any
 
 from septet.engine.compiling import compile_for, options_for
 from septet.engine.feeds import rows_of
-from septet.engine.lowering import lowered
+from septet.engine.lowering import TooLargeError, lowered
 from septet.engine.native import building
 from septet.engine.native.graph import UnsupportedError
-from septet.engine.native.step import NativeStep
+from septet.engine.native.step import MOST_PRODUCT, NativeStep
 from septet.engine.schedules import Control, rate_at
 from septet.engine.state import TrainState
 from septet.engine.tuning import Tuning, tuned_train_step
@@ -143,9 +143,13 @@ class Program:
         # Traced once though used twice: the second use finds the first's trace.
         self._one = jax.jit(self._single, inline=True)
         self._shapes = jax.tree.map(_shape_of, (state, block, order, control))
-        with lowered(self._platform):
+        with lowered(self._platform, windows=MOST_PRODUCT) as seen:
             self._native = self._as_native()
-            if self._native is None:
+        if self._native is None:
+            if seen.convolutions:
+                # XLA has them in another form.
+                self._one = jax.jit(self._single, inline=True)
+            with lowered(self._platform):
                 self._lower_for_xla()
 
     def _as_native(self) -> NativeStep | None:
@@ -160,7 +164,7 @@ class Program:
             arguments = (jax.ShapeDtypeStruct((), np.int32), *self._shapes)
             traced = self._one.trace(*arguments)
             return NativeStep(traced.jaxpr, arguments, traced.out_info)
-        except (UnsupportedError, building.NoCompilerError) as reason:
+        except (UnsupportedError, TooLargeError, building.NoCompilerError) as reason:
             logger.debug("XLA takes the step: %s", reason)
         except Exception as error:
             # A defect of this compiler must not cost anyone a run that XLA can do.

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from septet.data import resources
-from septet.engine.native.products import Vectors
+from septet.engine.native.tiling import Vectors
 
 COMPILERS = ("gcc", "clang", "cc")
 FLAGS = (

@@ -8,7 +8,7 @@ from septet.engine.native import kernels, products
 from septet.engine.native.functions import BYTES, C_TYPES, literal
 from septet.engine.native.graph import Graph, Value
 from septet.engine.native.plan import Plan, Unit, may_share, plan
-from septet.engine.native.products import Vectors
+from septet.engine.native.tiling import Vectors
 
 ALIGNMENT = 64
 SLACK = 256

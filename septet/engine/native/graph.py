@@ -43,7 +43,7 @@ class Value:
         return int(np.prod(self.shape, dtype=np.int64))
 
 
-VIEWS = frozenset({"broadcast", "transpose", "slice", "reshape", "reverse"})
+VIEWS = frozenset({"broadcast", "transpose", "slice", "reshape", "reverse", "windows"})
 """Operations that only say where in their argument an element is found."""
 DTYPES = frozenset({"float32", "int32", "uint32", "bool", "uint8", "int8"})
 SMALL = frozenset({"uint8", "int8"})
@@ -125,10 +125,36 @@ class Graph:
                 left, right = value.args
                 contracted = value.params["contracted"][::-1]
                 shape = (*value.shape[rows:], *value.shape[:rows])
-                params = {"contracted": contracted, "batch": value.params["batch"]}
-                return self.make("dot", (right, left), shape, value.dtype, **params)
+                return self.dot(right, left, shape, contracted, value.params["batch"])
         shape = [value.shape[axis] for axis in order]
         return self.make("transpose", (value,), shape, value.dtype, order=order)
+
+    def dot(
+        self,
+        left: Value,
+        right: Value,
+        shape: Sequence[int],
+        contracted: tuple[tuple[int, ...], ...],
+        batch: tuple[tuple[int, ...], ...],
+    ) -> Value:
+        """A product; of windows in a row, [positions, taps], by the windows' own axes."""
+        view = left.args[0] if left.op == "reshape" and len(left.shape) == 2 else left
+        if view.op == "windows" and len(right.shape) == 2 and len(contracted[0]) == 1:
+            first = 1 + len(view.params["window"])
+            parts = view.shape[:first], view.shape[first:]
+            if left.shape == tuple(int(np.prod(part)) for part in parts):
+                (axis,) = contracted[0]
+                begin = axis * first
+                axes = tuple(range(begin, begin + len(parts[axis])))
+                free = (*parts[1 - axis], shape[1])
+                found = self.make(
+                    "dot", (view, right), free, left.dtype, contracted=(axes, contracted[1]),
+                    batch=batch,
+                )  # fmt: skip
+                return self.reshape(found, shape)
+        return self.make(
+            "dot", (left, right), shape, left.dtype, contracted=contracted, batch=batch
+        )
 
     def reshape(self, value: Value, shape: Sequence[int]) -> Value:
         """`value` in another shape, in row-major order."""

@@ -103,12 +103,36 @@ def through(view: Value, index: Sequence[Index]) -> tuple[Index, ...]:
             each.times(stride).plus(Index(const=start))
             for each, stride, start in zip(index, params["strides"], params["starts"], strict=True)
         )
+    if view.op == "windows":
+        return _seen(view, index)
     if view.op == "reverse":
         return tuple(
             Index(const=size - 1).plus(each.times(-1)) if axis in params["axes"] else each
             for axis, (each, size) in enumerate(zip(index, base.shape, strict=True))
         )
     return _reshaped(index, view.shape, base.shape)
+
+
+def _seen(view: Value, index: Sequence[Index]) -> tuple[Index, ...]:
+    """The element of what windows look at: position and tap together."""
+    params, spatial = view.params, len(view.params["window"])
+    places = [
+        position.times(step).plus(tap.times(rate)).plus(Index(const=start))
+        for position, tap, start, step, rate in zip(
+            index[1 : 1 + spatial], index[1 + spatial : -1], params["starts"], params["steps"],
+            params["rates"], strict=True,
+        )
+    ]  # fmt: skip
+    return (index[0], *places, index[-1])
+
+
+def _of_windows(view: Value, strides: Sequence[int]) -> tuple[int, tuple[int, ...]]:
+    """(offset, strides) of windows on an array of these strides."""
+    params, inner = view.params, strides[1:-1]
+    offset = sum(start * each for start, each in zip(params["starts"], inner, strict=True))
+    positions = [step * each for step, each in zip(params["steps"], inner, strict=True)]
+    taps = [rate * each for rate, each in zip(params["rates"], inner, strict=True)]
+    return offset, (strides[0], *positions, *taps, strides[-1])
 
 
 def _reshaped(index: Sequence[Index], before: Shape, after: Shape) -> tuple[Index, ...]:
@@ -158,6 +182,10 @@ def _quotient(joined: Index, stride: int, size: int | None) -> Index:
     return Index(opaque=((text, 1),), within=joined.loops)
 
 
+STRIDED = frozenset({"broadcast", "transpose", "slice", "reshape", "windows"})
+"""Views that lead along strides."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """An array within the memory of another.
@@ -181,7 +209,7 @@ def layout(value: Value, stops: set[int]) -> Layout | None:
         stops: Identities of values that have memory of their own.
     """
     views = []
-    while value.op in ("broadcast", "transpose", "slice", "reshape") and id(value) not in stops:
+    while value.op in STRIDED and id(value) not in stops:
         views.append(value)
         value = value.args[0]
     offset, strides = 0, contiguous(value.shape)
@@ -195,6 +223,9 @@ def layout(value: Value, stops: set[int]) -> Layout | None:
             )
         elif view.op == "transpose":
             strides = tuple(strides[axis] for axis in view.params["order"])
+        elif view.op == "windows":
+            ahead, strides = _of_windows(view, strides)
+            offset += ahead
         elif view.op == "slice":
             starts, steps = view.params["starts"], view.params["strides"]
             offset += sum(start * stride for start, stride in zip(starts, strides, strict=True))
@@ -214,6 +245,19 @@ def _restrided(shape: Shape, strides: Sequence[int], after: Shape) -> tuple[int,
         return np.reshape(seen, after, copy=False).strides
     except ValueError:
         return None
+
+
+def merged(axes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(size, stride) of as few axes as make the same elements in the same order."""
+    found: list[tuple[int, int]] = []
+    for size, stride in axes:
+        if size == 1:
+            continue
+        if found and found[-1][1] == size * stride:
+            found[-1] = (found[-1][0] * size, stride)
+        else:
+            found.append((size, stride))
+    return found
 
 
 def collapsed(sizes: Sequence[int], strides: Sequence[int]) -> int | None:

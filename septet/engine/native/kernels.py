@@ -134,7 +134,31 @@ class Writer:
                     each = each.plus(Index(opaque=((self.name(bounded, "int32"), 1),)))
                 shifted.append(each)
             return self.load(operand, tuple(shifted))
+        if value.op == "pad":
+            return self._framed(value, index)
         raise UnsupportedError(f"'{value.op}' within an expression")
+
+    def _framed(self, pad: Value, index: tuple[Index, ...]) -> str:
+        """An element of a value with another around it: read within bounds, then chosen."""
+        operand, filling = pad.args
+        tests, places = [], []
+        for each, low, size, wide in zip(
+            index, pad.params["low"], operand.shape, pad.shape, strict=True
+        ):
+            if size == wide:
+                places.append(each)
+                continue
+            inner = each.plus(Index(const=-low))
+            # Loops by which something is tested are not joined with others.
+            self.fixed |= inner.loops
+            text = inner.text()
+            tests.append(f"(({text}) >= 0) & (({text}) < {size})")
+            bounded = f"max_i32(min_i32({text}, {size - 1}), 0)"
+            places.append(Index(opaque=((bounded, 1),), within=inner.loops))
+        test = self.name(" & ".join(tests), "int32")
+        kind = REGISTER_TYPES[pad.dtype]
+        found = self.load(operand, tuple(places))
+        return self.name(f"pick_{kind}({test}, {found}, {self.load(filling, ())})", pad.dtype)
 
 
 def points(values: Sequence[Value], memory: Memory) -> Kernel:

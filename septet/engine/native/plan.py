@@ -23,6 +23,25 @@ ALWAYS = frozenset(
      "pad"}
 )  # fmt: skip
 GIVEN = frozenset({"input", "table"})
+PAD_COST, LEAST_RUN = 4, 4
+"""Of an element with something around it, and the least length of rows that get it by loops."""
+
+
+def is_whole(value: Value) -> bool:
+    """Whether a value has memory of its own in any case."""
+    if value.op == "pad":
+        return not is_framed(value)
+    return value.op in ALWAYS | GIVEN
+
+
+def is_framed(pad: Value) -> bool:
+    """Whether what is around a value is put there while rows are gone through, all alike."""
+    shape, inner = pad.shape, pad.args[0].shape
+    return (
+        pad.dtype in ("float32", "int32", "uint32")
+        and all(step == 1 for step in pad.params["steps"])
+        and shape[-1] == inner[-1] >= LEAST_RUN
+    )
 
 
 @dataclass(eq=False)
@@ -80,7 +99,7 @@ def plan(inputs: Sequence[Value], outputs: Sequence[Value]) -> Plan:
     uses: dict[int, int] = {}
     for value in [*outputs, *(arg for each in needed for arg in each.args)]:
         uses[id(value)] = uses.get(id(value), 0) + 1
-    stored = {id(value) for value in needed if value.op in ALWAYS | GIVEN}
+    stored = {id(value) for value in needed if is_whole(value)}
     stored |= {id(value) for value in outputs if value.op != "input"}
     layouts = _with_operands(needed, stored)
     costs: dict[int, int] = {}
@@ -117,6 +136,10 @@ def _settle(value: Value, uses: int, costs: dict[int, int], stored: set[int]) ->
             stored.add(id(value))
     elif value.op == "iota":
         total = 1
+    elif value.op == "pad":
+        total += PAD_COST
+        if uses > 1:
+            stored.add(id(value))
     elif uses > 1 and total > 2 * LEAST_STORED and value.op in VIEWS:
         stored.add(id(value))
     return total
@@ -168,7 +191,10 @@ def _operand(dot: Value, side: int, stored: set[int]) -> Layout:
         free = [axis for axis in range(len(value.shape)) if axis not in {*contracted, *batch}]
         wide = collapsed([value.shape[axis] for axis in free], [found.strides[a] for a in free])
         # The right side is read along its rows or along its columns, without gaps.
-        if depth is not None and (side == 0 or (wide is not None and 1 in (depth, wide))):
+        is_right = depth is not None and wide is not None and 1 in (depth, wide)
+        # The left side is read by loops; those of windows go along several axes in the depth.
+        is_left = depth is not None or value.op == "windows"
+        if is_right if side else is_left:
             if _innermost(found.base).op not in ("const",):
                 keep_whole(found.base, stored)
                 return found
@@ -205,7 +231,7 @@ def _place(made: Plan, value: Value, costs: dict[int, int]) -> None:
         if twin is not None:
             twin.values.append(value)
             return
-    is_points = value.op not in ALWAYS
+    is_points = not is_whole(value)
     if is_points:
         places = made.made_at()
         unit = _loop_for(made.units, places, value, reads, costs[id(value)])

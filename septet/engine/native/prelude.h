@@ -17,6 +17,18 @@ typedef f32 vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 #define STORE(p, x) (*(vec *)(p) = (x))
 #define INLINE static inline __attribute__((always_inline))
 
+/* Keeps a vector in a register: a compiler that reads it from memory at each of its uses is held
+   up by the reads. */
+#if defined(__AVX512F__)
+#define HELD(x) __asm__("" : "+v"(x))
+#elif defined(__SSE__)
+#define HELD(x) __asm__("" : "+x"(x))
+#elif defined(__ARM_NEON)
+#define HELD(x) __asm__("" : "+w"(x))
+#else
+#define HELD(x)
+#endif
+
 INLINE vec spread(f32 x) { return x - (vec){0}; }
 
 INLINE f32 total(vec x) {
@@ -68,6 +80,8 @@ static void turn(const f32 *from, long stride, long columns, long depth, f32 *to
 #define EVENTO(n) (t == T - 1 ? (n) : (n) / 16 * (t + 1) / T * 16)
 #define ROWSFROM(n) FROM(n)
 #define ROWSTO(n) TO(n)
+#define ONEFROM(n) (t ? (n) : 0)
+#define ONETO(n) (n)
 #define ALLFROM(n) 0
 #define ALLTO(n) (n)
 

@@ -3,11 +3,13 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from septet.engine.native.convolutions import product_of_windows
 from septet.engine.native.graph import Value
 from septet.engine.native.indexing import Layout, collapsed, contiguous
 from septet.engine.native.kernels import THREAD
+from septet.engine.native.tiling import Vectors, groups, height, pieces, tiling
+from septet.engine.native.writing import Shape, copied_together, stored
 
 MOST_DEEP = 256
 """Rows of the right side that are gone through at once: a tile's part stays in the cache."""
@@ -15,28 +17,10 @@ FEW_ROWS = 8
 """With fewer rows the right side is not worth turning or copying."""
 
 
-@dataclass(frozen=True)
-class Vectors:
-    """What the processor has: numbers in a register, and registers."""
-
-    lanes: int
-    registers: int
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One product [rows, depth] by [depth, columns]; distances between neighbours."""
-
-    rows: int
-    columns: int
-    depth: int
-    left: tuple[int, int]
-    right: tuple[int, int]
-    out: int
-
-
 def product(dot: Value, sides: tuple[Layout, Layout], vectors: Vectors) -> str:
     """The text of a C function's arguments and body: (out, left, right)."""
+    if dot.args[0].op == "windows":
+        return product_of_windows(dot, sides, vectors)
     axes = [_axes(dot, side, sides[side]) for side in (0, 1)]
     (batch_left, rows, left_depth), (batch_right, columns, right_depth) = axes
     depth = math.prod(size for size, _ in left_depth)
@@ -79,7 +63,7 @@ def product(dot: Value, sides: tuple[Layout, Layout], vectors: Vectors) -> str:
     for name, pointer, found in zip("abc", ("A", "B", "C"), places, strict=True):
         kind = "f32" if name == "c" else "const f32"
         lines.append(f"{kind} *{pointer} = {' + '.join([name, *found])};")
-    lines += _tiles(shape, vectors)
+    lines += _tiles(shape, vectors, may_share=not shares)
     lines.append("}" * len(opened))
     if shares:
         # Within a thread's part nothing is shared again.
@@ -116,7 +100,7 @@ def _stride(axes: Sequence[tuple[int, int]]) -> int:
     return found
 
 
-def _tiles(shape: Shape, vectors: Vectors) -> list[str]:
+def _tiles(shape: Shape, vectors: Vectors, may_share: bool) -> list[str]:
     runs_along = shape.right[0] == 1 and shape.columns > 1
     if runs_along and shape.left[1] == 1 and shape.rows < FEW_ROWS:
         return _dots(shape, vectors)
@@ -124,7 +108,7 @@ def _tiles(shape: Shape, vectors: Vectors) -> list[str]:
         is_even = shape.left[1] == 1 and shape.right[0] == 1
         return _dots(shape, vectors) if is_even else _plain(shape)
     if runs_along or shape.right[1] == 1:
-        return _broadcasts(shape, vectors, is_turned=shape.right[1] != 1)
+        return _broadcasts(shape, vectors, shape.right[1] != 1, may_share)
     return _plain(shape)
 
 
@@ -142,55 +126,19 @@ def _plain(shape: Shape) -> list[str]:
     ]
 
 
-def _pieces(total: int, size: int) -> list[tuple[int, int, int]]:
-    """(first, size, how many) of equal pieces, and of one for what is left."""
-    size = min(size, total)
-    count, left = divmod(total, size)
-    return [(0, size, count), *([(count * size, left, 1)] if left else [])]
-
-
-def _cycles(height: int, width: int) -> float:
-    """Of one round of a tile: two multiplications at once, each done after four."""
-    return max(height * width / 2, (height + width) / 2, 4.0)
-
-
-def _height(rows: int, width: int, vectors: Vectors) -> tuple[float, int]:
-    """(cycles of all rows, height of a tile) that is best for tiles of this width."""
-    most = max(1, (vectors.registers - 1 - width) // width)
-    choices = []
-    for height in range(1, min(rows, most) + 1):
-        pieces = _pieces(rows, height)
-        choices.append((sum(n * _cycles(h, width) for _, h, n in pieces), -height))
-    cycles, height = min(choices)
-    return cycles, -height
-
-
-def _widths(columns: int, rows: int, vectors: Vectors) -> list[int]:
-    """Widths of tiles, in vectors, that cover all columns in the fewest cycles."""
-    options = range(1, 4 if vectors.registers <= 16 else 5)
-    each = {width: _height(rows, width, vectors)[0] for width in options}
-    best: list[tuple[float, list[int]]] = [(0.0, [])]
-    for total in range(1, columns + 1):
-        best.append(
-            min(
-                (best[total - width][0] + cycles, [*best[total - width][1], width])
-                for width, cycles in each.items()
-                if width <= total
-            )
-        )
-    return sorted(best[columns][1], reverse=True)
-
-
-def _broadcasts(shape: Shape, vectors: Vectors, is_turned: bool) -> list[str]:
+def _broadcasts(shape: Shape, vectors: Vectors, is_turned: bool, may_share: bool) -> list[str]:
     """Rows of the right side times single numbers of the left.
 
     The depth is taken in parts that the first cache holds, and the right side is copied
     together, or turned, where several tiles read it.
     """
     lanes = vectors.lanes
-    widths = _widths(-(-shape.columns // lanes), shape.rows, vectors)
     is_packed = is_turned or _is_packed(shape)
-    parts = _pieces(shape.depth, MOST_DEEP)
+    tiles = tiling(
+        shape.rows, -(-shape.columns // lanes), shape.columns % lanes, vectors, is_packed, may_share
+    )
+    widths = tiles.widths
+    parts = pieces(shape.depth, MOST_DEEP)
     lines = []
     if is_packed:
         room = min(shape.depth, MOST_DEEP) * max(widths) * lanes
@@ -201,39 +149,30 @@ def _broadcasts(shape: Shape, vectors: Vectors, is_turned: bool) -> list[str]:
         lines.append(f"const f32 *b = B + ({first} + q * {depth}) * {shape.right[0]};")
         follows = "1" if first else "q" if times > 1 else "0"
         begin = 0
-        for width, count, is_last in _groups(widths, bool(shape.columns % lanes)):
-            lines.append(f"for (long j = 0; j < {count}; j++) {{")
+        for width, count, is_last in groups(widths, bool(shape.columns % lanes)):
+            columns, rows = ("ROWS", "ALL") if tiles.by_columns else ("ALL", "ROWS")
+            lines.append(
+                f"for (long j = {columns}FROM({count}), endj = {columns}TO({count}); "
+                "j < endj; j++) {"
+            )
             lines.append(f"long n = ({begin} + j * {width}) * {lanes};")
             if is_packed:
-                lines += _packed(shape, lanes, width, depth, is_turned, is_last)
-            _, tall = _height(shape.rows, width, vectors)
+                lines += copied_together(shape, lanes, width, depth, is_turned, is_last)
+            _, tall = height(shape.rows, width, vectors, may_share and not tiles.by_columns)
             source = ("pack", width * lanes) if is_packed else ("b + n", shape.right[0])
-            for top, height, rounds in _pieces(shape.rows, tall):
+            for top, h, rounds in pieces(shape.rows, tall):
                 lines.append(
-                    f"for (long i = ROWSFROM({rounds}), endi = ROWSTO({rounds}); i < endi; i++) {{"
+                    f"for (long i = {rows}FROM({rounds}), endi = {rows}TO({rounds}); "
+                    "i < endi; i++) {"
                 )
-                lines.append(f"long m = {top} + i * {height};")
-                lines += _broadcast_tile(shape, lanes, (height, width), source, depth, follows)
-                lines += _written(shape, lanes, height, width, is_last)
+                lines.append(f"long m = {top} + i * {h};")
+                lines += _broadcast_tile(shape, lanes, (h, width), source, depth, follows)
+                lines += stored(shape, lanes, h, width, is_last)
                 lines.append("}")
             lines.append("}")
             begin += count * width
         lines.append("}")
     return lines
-
-
-def len_of(widths: Sequence[int]) -> int:
-    """Vectors in all."""
-    return sum(widths)
-
-
-def _groups(widths: Sequence[int], ends_within: bool) -> list[tuple[int, int, bool]]:
-    """(width, how many, whether it ends within a vector): the last tile alone if it does."""
-    whole = widths[:-1] if ends_within else widths
-    groups = [
-        (width, list(whole).count(width), False) for width in sorted(set(whole), reverse=True)
-    ]
-    return [*groups, (widths[-1], 1, True)] if ends_within else groups
 
 
 def _is_packed(shape: Shape) -> bool:
@@ -244,21 +183,6 @@ def _is_packed(shape: Shape) -> bool:
     is_spread = shape.right[0] % 64 == 0 and shape.depth > 32 and shape.right[0] > 64
     is_skewed = bool(shape.right[0] % 8)
     return (shape.depth > 128 or is_spread or is_skewed) and shape.rows >= 2 * FEW_ROWS
-
-
-def _packed(
-    shape: Shape, lanes: int, width: int, depth: int, is_turned: bool, is_last: bool
-) -> list[str]:
-    """Copy the columns of a tile together."""
-    wide = width * lanes
-    if not is_turned:
-        loads = [
-            f"STORE(pack + k * {wide} + {at}, LOAD(b + k * {shape.right[0]} + n + {at}));"
-            for at in range(0, wide, lanes)
-        ]
-        return [f"for (long k = 0; k < {depth}; k++) {{", *loads, "}"]
-    columns = (width - 1) * lanes + shape.columns % lanes if is_last else wide
-    return [f"turn(b + n * {shape.right[1]}, {shape.right[1]}, {columns}, {depth}, pack, {wide});"]
 
 
 def _broadcast_tile(
@@ -282,26 +206,12 @@ def _broadcast_tile(
         f"const f32 *x = a + m * {row}, *y = {right};",
         f"for (long k = 0; k < {depth}; k++) {{",
     ]
-    lines += [f"vec y{v} = LOAD(y + {v * lanes});" for v in range(width)]
+    lines += [f"vec y{v} = LOAD(y + {v * lanes}); HELD(y{v});" for v in range(width)]
     for r in range(height):
         lines.append(f"{{ vec z = spread(x[{r * row}]);")
         lines += [f"s{r}_{v} += z * y{v};" for v in range(width)]
         lines.append("}")
     return [*lines, f"x += {deep}; y += {down};", "}"]
-
-
-def _written(shape: Shape, lanes: int, height: int, width: int, is_last: bool) -> list[str]:
-    """Stores of a tile; the last vector of the last tile holds fewer numbers."""
-    lines = []
-    for r, v in itertools.product(range(height), range(width)):
-        place = f"C + (m + {r}) * {shape.out} + n + {v * lanes}"
-        if is_last and v == width - 1:
-            left = shape.columns % lanes
-            # Of a copy: what has an address is not kept in a register.
-            lines.append(f"{{ vec part = s{r}_{v}; memcpy({place}, &part, {4 * left}); }}")
-        else:
-            lines.append(f"STORE({place}, s{r}_{v});")
-    return lines
 
 
 def _dots(shape: Shape, vectors: Vectors) -> list[str]:
@@ -311,21 +221,23 @@ def _dots(shape: Shape, vectors: Vectors) -> list[str]:
     wide = min(shape.columns, 2 if vectors.registers <= 16 else 4)
     full, left = divmod(shape.depth, lanes)
     lines = []
-    for begin, width, count in _pieces(shape.columns, wide):
+    for begin, width, count in pieces(shape.columns, wide):
         lines.append(f"for (long j = 0; j < {count}; j++) {{")
         lines.append(f"long n = {begin} + j * {width};")
-        for top, height, times in _pieces(shape.rows, tall):
-            cells = list(itertools.product(range(height), range(width)))
+        for top, high, times in pieces(shape.rows, tall):
+            cells = list(itertools.product(range(high), range(width)))
             lines.append(
                 f"for (long i = ROWSFROM({times}), endi = ROWSTO({times}); i < endi; i++) {{"
             )
-            lines.append(f"long m = {top} + i * {height};")
+            lines.append(f"long m = {top} + i * {high};")
             lines += [f"vec s{r}_{v} = {{0}};" for r, v in cells]
             lines.append(f"const f32 *x = A + m * {row}, *y = B + n * {across};")
             if full:
                 lines.append(f"for (long k = 0; k < {full * lanes}; k += {lanes}) {{")
-                lines += [f"vec y{v} = LOAD(y + {v * across} + k);" for v in range(width)]
-                for r in range(height):
+                lines += [
+                    f"vec y{v} = LOAD(y + {v * across} + k); HELD(y{v});" for v in range(width)
+                ]
+                for r in range(high):
                     lines.append(f"{{ vec z = LOAD(x + {r * row} + k);")
                     lines += [f"s{r}_{v} += z * y{v};" for v in range(width)]
                     lines.append("}")

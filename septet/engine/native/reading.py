@@ -8,6 +8,7 @@ import numpy as np
 
 from septet.engine.native import loops
 from septet.engine.native.graph import Graph, Shape, UnsupportedError, Value
+from septet.engine.native.windows import joined_taps
 
 
 def read(jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Value], graph: Graph) -> list[Value]:
@@ -187,7 +188,9 @@ def _reverse(graph: Graph, values: list[Value], equation: Any) -> Value:
 @_reads("concatenate")
 def _concatenate(graph: Graph, values: list[Value], equation: Any) -> Value:
     shape, dtype = shape_of(equation.outvars[0].aval)
-    return graph.make("concatenate", values, shape, dtype, axis=equation.params["dimension"])
+    axis = equation.params["dimension"]
+    windows = joined_taps(graph, values, axis)
+    return windows or graph.make("concatenate", values, shape, dtype, axis=axis)
 
 
 @_reads("stack")
@@ -274,13 +277,12 @@ def _dot(graph: Graph, values: list[Value], equation: Any) -> Value:
         _in_order(graph, value, tuple(axes), tuple(together))
         for value, axes, together in zip(values, contracted, batch, strict=True)
     ]
-    return graph.make(
-        "dot",
-        [value for value, _, _ in sides],
+    return graph.dot(
+        sides[0][0],
+        sides[1][0],
         shape,
-        dtype,
-        contracted=tuple(axes for _, axes, _ in sides),
-        batch=tuple(together for _, _, together in sides),
+        tuple(axes for _, axes, _ in sides),
+        tuple(together for _, _, together in sides),
     )
 
 

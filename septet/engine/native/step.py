@@ -19,8 +19,8 @@ from septet.engine.native.graph import Graph, UnsupportedError, Value, reachable
 from septet.engine.native.reading import read, shape_of
 from septet.engine.native.threads import MOST_THREADS, Threads
 
-MOST_PRODUCT, MOST_PRODUCTS = 4_000_000, 20_000_000
-"""Most multiplications of one product and of a step's: XLA shares larger ones between cores."""
+MOST_PRODUCT, MOST_PRODUCTS = 100_000_000, 600_000_000
+"""Most multiplications of one product and of a step's: C was measured faster up to there."""
 MOST_VALUES = 20_000
 """Most values of a graph: beyond, the compiler would take longer than it saves."""
 ALIGNMENT = 64
