@@ -38,8 +38,14 @@ def main() -> None:
         x_test, y_test = moving(arrays["x_test"][:200], seed=1)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "clothes.npz"
-        named = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
-        np.savez(data, **named, class_names=np.array(WAYS))
+        np.savez(
+            data,
+            x_train=x_train,
+            y_train=y_train,
+            x_test=x_test,
+            y_test=y_test,
+            class_names=np.array(WAYS),
+        )
         settings = {
             "data": {"frames": 8},
             "model": {"width": 8, "depth": 2},

@@ -109,7 +109,7 @@ def resolve_config(
         groups["training"]["minutes"] = minutes
         groups["training"].setdefault("epochs", None)
     groups["model"] = kind.settle(groups["model"])
-    training = training_options(kind, groups["training"])
+    training = training_options(kind, groups["training"], groups["model"])
     if training.epochs is None and training.minutes is None:
         raise ConfigError("Neither training.epochs nor training.minutes is set. Set one.")
     source = str(data)

@@ -23,6 +23,7 @@ TASKS: Mapping[str, str] = {
 
 ARCHITECTURES: Mapping[str, str] = {
     "adversarial": "septet.models.adversarial:adversarial",
+    "bert": "septet.models.bert:bert",
     "cnn": "septet.models.convolutional:cnn",
     "detector": "septet.models.detection:detector",
     "discriminator": "septet.models.adversarial:discriminator",
@@ -60,6 +61,7 @@ SAMPLES: Mapping[str, str] = {
     "fashion-sample": "septet.data.samples:FASHION_SAMPLE",
     "libreoffice-en-de": "septet.data.samples:LIBREOFFICE",
     "number-words": "septet.data.samples:NUMBER_WORDS",
+    "minilm": "septet.data.samples:MINILM",
     "moving-digits": "septet.data.samples:MOVING_DIGITS",
     "nyc-temperature": "septet.data.samples:NYC_TEMPERATURE",
     "nyc-weather": "septet.data.samples:NYC_WEATHER",

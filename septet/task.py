@@ -144,6 +144,14 @@ class Task(ABC):
         """
         return None
 
+    def row_lengths(self, inputs: Arrays, prepared: Prepared) -> "np.ndarray | None":
+        """Places of each row of the inputs before its padding, int [n]; None where all are full.
+
+        The second axis of every input is time, and the network answers the same without what
+        is padding: training then has batches of several lengths.
+        """
+        return None
+
     def epoch_examples(self, dataset: "Dataset", prepared: Prepared) -> int:
         """Examples that an epoch goes through: by default those of the training split."""
         return len(dataset.splits["train"])
@@ -158,20 +166,6 @@ class Task(ABC):
         Fewer where each is large.
         """
         return 256
-
-    def initial_weights(
-        self, prepared: Prepared, data: Mapping[str, Any]
-    ) -> "dict[str, np.ndarray] | None":
-        """Weights by name that training begins with in place of random ones; None for those.
-
-        Args:
-            prepared: What was learned from the training split.
-            data: The run's settings of the data.
-
-        Raises:
-            DataError: They cannot be read, or are not the network's.
-        """
-        return None
 
     @abstractmethod
     def encode(self, inputs: Any, prepared: Prepared) -> Arrays:
@@ -211,6 +205,14 @@ class Task(ABC):
         """Settings of the model as given, those that name a place made whole."""
         return dict(settings)
 
+    def defaults_beside(self, model: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What differs from `TrainingOptions` where the model has these settings."""
+        return self.training_defaults
+
+    def passes(self, prepared: Prepared) -> tuple[int, int, int]:
+        """Least epochs, least steps, and the most epochs that are added up to for these."""
+        return self.least_epochs, self.least_steps, self.most_epochs
+
     def pretrained(self, options: Any) -> str | None:
         """SHA-256 of the weights that training starts from; None where they are drawn.
 
@@ -222,6 +224,14 @@ class Task(ABC):
     def adapt(self, prepared: Prepared, options: Any) -> Prepared:
         """`prepared`, changed to what the weights that training starts from were learned with."""
         return prepared
+
+    def learn(self, dataset: "Dataset", options: Any, model_options: Any) -> Prepared:
+        """What `prepare` learns, suited to the weights that training starts from.
+
+        Raises:
+            InputError: As of `prepare`, or they are not for such data.
+        """
+        return self.adapt(self.prepare(dataset, options), model_options)
 
     def start(
         self, network: Any, prepared: Prepared, options: Any, note: Callable[[str], None]

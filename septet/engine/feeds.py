@@ -5,9 +5,10 @@ prepared ahead, for sets that do not fit. Both have the same order of examples, 
 a training does not depend on which of them serves it.
 """
 
+import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,17 @@ import numpy as np
 from septet.data.array_files import FileArray
 from septet.data.streams import Note, Stream
 from septet.engine import devices
+from septet.engine.buckets import batched, choose_sizes, padding
 from septet.engine.order import epoch_order
 from septet.task import Windows
 
 BLOCK_BYTES = 32 << 20
 """Most bytes of a block of a streaming feed."""
 MOST_BLOCK_STEPS = 1024
+
+
+Gather = Callable[[Any, Any], Any]
+"""Of a block and rows of it, the batch."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +39,14 @@ class View:
         order: Rows of the block, int32; step i takes `order[i * batch : (i + 1) * batch]`.
         start: The step to begin with, counted in `order`.
         steps: Steps of the batch's size that are there from `start` on.
+        kind: Which of the feed's kinds of batches they are.
     """
 
     block: Any
     order: Any
     start: int
     steps: int
+    kind: int = 0
 
 
 class Feed(ABC):
@@ -109,6 +117,11 @@ class BlockFeed(Feed):
         """The batch that `rows` of an order stand for; pure JAX, within the program."""
         return rows_of(block, rows)
 
+    @property
+    def gathers(self) -> list[Gather]:
+        """`gather` for each kind of batches; the last is that of the smaller batch, too."""
+        return [self.gather]
+
 
 class ResidentFeed(BlockFeed):
     """A data set that lies on the device once."""
@@ -152,6 +165,64 @@ class ResidentFeed(BlockFeed):
         if self._ordered[0] != epoch:
             self._ordered = (epoch, jax.device_put(self.order(epoch)))
         return self._ordered[1]
+
+
+class BucketFeed(ResidentFeed):
+    """A data set on the device whose batches have several lengths; see `engine.buckets`.
+
+    The second axis of every input is time, and padding is at its end: a batch leaves out what
+    is padding in all of its rows.
+    """
+
+    def __init__(
+        self,
+        block: Any,
+        *,
+        lengths: np.ndarray,
+        sizes: tuple[int, ...],
+        batch_size: int,
+        seed: int,
+    ):
+        """See the class.
+
+        Args:
+            block: (inputs, targets[, weights]), pytrees of device arrays [n, ...].
+            lengths: Places of each row that are not padding, int [n].
+            sizes: Lengths of batches, rising; the last is the inputs' own.
+            batch_size: Examples a step.
+            seed: Of the order.
+        """
+        super().__init__(block, batch_size=batch_size, seed=seed)
+        self.sizes = sizes
+        self.kinds = np.searchsorted(sizes, np.minimum(lengths, sizes[-1]))
+        self._batched: tuple[int, np.ndarray, np.ndarray] | None = None
+
+    def order(self, epoch: int) -> np.ndarray:
+        """See `Feed`: rows of about one length together."""
+        return self._batches(epoch)[0]
+
+    def view(self, epoch: int, index: int) -> View:
+        """See `BlockFeed`: the steps of the length that step `index` has."""
+        kinds = self._batches(epoch)[1][index:]
+        others = np.flatnonzero(kinds != kinds[0])
+        steps = int(others[0]) if len(others) else len(kinds)
+        return View(self.block, self._order(epoch), index, steps, int(kinds[0]))
+
+    @property
+    def gathers(self) -> list[Gather]:
+        """See `BlockFeed`: one for each length."""
+        return [functools.partial(self._cut, size) for size in self.sizes]
+
+    def _cut(self, size: int, block: Any, rows: Any) -> Any:
+        import jax
+
+        inputs, *rest = rows_of(block, rows)
+        return (jax.tree.map(lambda array: array[:, :size], inputs), *rest)
+
+    def _batches(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        if self._batched is None or self._batched[0] != epoch:
+            self._batched = (epoch, *batched(self.kinds, self.batch_size, self.seed, epoch))
+        return self._batched[1:]
 
 
 def rows_of(block: Any, rows: Any) -> Any:
@@ -421,11 +492,38 @@ def is_in_file(array: Any) -> bool:
 
 
 def feed_of(
-    arrays: Any, *, batch_size: int, seed: int, note: Note = lambda text: None
+    arrays: Any,
+    *,
+    batch_size: int,
+    seed: int,
+    note: Note = lambda text: None,
+    lengths: np.ndarray | None = None,
 ) -> BlockFeed:
-    """A resident feed where the arrays fit on the device, else a streaming one."""
+    """A resident feed where the arrays fit on the device, else a streaming one.
+
+    Args:
+        arrays: (inputs, targets[, weights]): pytrees of host arrays [n, ...].
+        batch_size: Examples a step.
+        seed: Of the order.
+        note: Told what happens to a stream, and how much of several lengths is padding.
+        lengths: Where inputs have time as their second axis, places of each row that are not
+            padding; a resident feed then has batches of several lengths.
+    """
     import jax
 
-    if fits_on_device(jax.tree.leaves(arrays)):
-        return ResidentFeed.of(arrays, batch_size=batch_size, seed=seed)
-    return StreamingFeed(arrays, batch_size=batch_size, seed=seed, note=note)
+    if not fits_on_device(jax.tree.leaves(arrays)):
+        return StreamingFeed(arrays, batch_size=batch_size, seed=seed, note=note)
+    if lengths is not None:
+        longest = jax.tree.leaves(arrays[0])[0].shape[1]
+        sizes = choose_sizes(lengths, longest, min(batch_size, len(lengths)))
+        if len(sizes) > 1:
+            note(
+                f"Rows of {', '.join(map(str, sizes[:-1]))} and {longest} tokens: "
+                f"{padding(lengths, sizes):.0%} of all places are padding; in rows of one length "
+                f"{padding(lengths, (longest,)):.0%}."
+            )
+            return BucketFeed(
+                jax.device_put(arrays), lengths=lengths, sizes=sizes, batch_size=batch_size,
+                seed=seed,
+            )  # fmt: skip
+    return ResidentFeed.of(arrays, batch_size=batch_size, seed=seed)

@@ -5,12 +5,13 @@ It knows nothing of files, budgets or validation; who calls it decides when to s
 
 import functools
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from septet.engine.feeds import BlockFeed
+from septet.engine.feeds import BlockFeed, View
 from septet.engine.program import Program, Step
 from septet.engine.schedules import Control
 from septet.engine.state import TrainState
@@ -77,35 +78,37 @@ class Loop:
         self.state = state
         self.feed = feed
         self.pace = Pace(chunk_s)
-        gather = feed.gather
-        self._full = Program(step, feed.batch_size, platform, gather=gather)
+        gathers = feed.gathers
+        self._full = [Program(step, feed.batch_size, platform, gather=gather) for gather in gathers]
         self._tail = (
-            Program(step, feed.tail_size, platform, gather=gather) if feed.tail_size else None
+            Program(step, feed.tail_size, platform, gather=gathers[-1]) if feed.tail_size else None
         )
 
     def compile(self, control: Control) -> None:
-        """Compile the program; the last, smaller batch's compiles while the first runs."""
+        """Compile the program; those of other batches compile while the first runs."""
         import jax
 
         block = self.feed.example()
         order = jax.ShapeDtypeStruct((self.feed.order_length,), np.int32)
         arguments = (self.state, block, order, control)
-        self._full.lower(*arguments)
-        if self._tail is not None:
-            self._tail.lower(*arguments)
-        self._full.compile()
-        if self._tail is not None:
-            self._tail.compile_ahead()
+        *others, largest = self._full
+        others += [] if self._tail is None else [self._tail]
+        for program in (largest, *others):
+            program.lower(*arguments)
+        largest.compile()
+        for program in others:
+            program.compile_ahead()
 
     @property
     def num_traces(self) -> int:
-        """How often a step was traced: once, and once more for a smaller last batch."""
-        return self._full.num_traces + (self._tail.num_traces if self._tail else 0)
+        """How often a step was traced: once a kind of batch, and for a smaller last batch."""
+        programs = [*self._full, *([] if self._tail is None else [self._tail])]
+        return sum(program.num_traces for program in programs)
 
     @property
     def memory_bytes(self) -> int | None:
         """Device memory that a chunk needs, where the compiler tells."""
-        return self._full.memory_bytes()
+        return self._full[-1].memory_bytes()
 
     def advance(self, epoch: int, index: int, limit: int, control: Control) -> Chunk:
         """Run the next chunk: at most `limit` steps from step `index` of `epoch`."""
@@ -115,20 +118,34 @@ class Loop:
             zeros = [jnp.zeros_like(value) for value in self.state.metrics]
             self.state = self.state._replace(metrics=zeros)
         begin = time.monotonic()
-        if index < self.feed.full_steps:
-            view = self.feed.view(epoch, index)
-            count = max(1, min(self.pace.count, limit, view.steps))
-            program = self._full
-        else:
-            assert self._tail is not None
-            view, count, program = self.feed.tail(epoch), 1, self._tail
-        result = program(self.state, view.block, view.order, control, view.start, count)
-        self.state, logs, bad = result
+        is_whole = index < self.feed.full_steps
+        parts = self._whole(epoch, index, limit) if is_whole else [self._smaller(epoch)]
+        count, bad_step, logs = 0, -1, {}
+        for program, view, steps in parts:
+            result = program(self.state, view.block, view.order, control, view.start, steps)
+            self.state, logs, bad = result
+            count += steps
+            bad_step = bad_step if bad_step >= 0 else int(bad)
         logs = {name: float(value) for name, value in logs.items()}
         seconds = time.monotonic() - begin
-        if index < self.feed.full_steps:
+        if is_whole:
             self.pace.see(count, seconds)
-        return Chunk(count, seconds, logs, int(bad) if int(bad) >= 0 else None)
+        return Chunk(count, seconds, logs, bad_step if bad_step >= 0 else None)
+
+    def _whole(self, epoch: int, index: int, limit: int) -> Iterator[tuple[Program, View, int]]:
+        """The next whole batches: as many as the pace asks for, kind by kind."""
+        wanted = min(self.pace.count, limit, self.feed.full_steps - index)
+        while wanted > 0:
+            view = self.feed.view(epoch, index)
+            steps = min(wanted, view.steps)
+            yield self._full[view.kind], view, steps
+            # Where there is one kind, the next view may take this one's memory.
+            wanted = wanted - steps if len(self._full) > 1 else 0
+            index += steps
+
+    def _smaller(self, epoch: int) -> tuple[Program, View, int]:
+        assert self._tail is not None
+        return self._tail, self.feed.tail(epoch), 1
 
 
 def all_finite(state: TrainState) -> bool:

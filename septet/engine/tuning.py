@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from septet.engine.schedules import Control, progress_at
+from septet.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,25 @@ class Tuning:
             return 0.0
         behind = self.new - 1 - group
         return self.frozen + self.thawing * behind / max(self.new - 1, 1)
+
+
+def require_start(options: Any) -> None:
+    """Refuse settings that are for given weights where there are none.
+
+    Args:
+        options: With `pretrained`, `frozen`, `thawing` and `layer_decay`.
+
+    Raises:
+        ConfigError: One of the last three is set, and the first is not.
+    """
+    if options.pretrained is not None:
+        return
+    for name, nothing in (("frozen", None), ("layer_decay", None), ("thawing", 0.0)):
+        if getattr(options, name) != nothing:
+            raise ConfigError(
+                f"Setting 'model.{name}' is for networks that start from weights. Give them with "
+                f"model.pretrained, or leave model.{name} out."
+            )
 
 
 def rates(tuning: Tuning, step: Any, control: Control, beta: float | None) -> list[Any]:

@@ -331,6 +331,13 @@ EXAMPLES: Mapping[str, Example] = {
         _texts,
         lambda given: "tokens",
     ),
+    "bert": Example(
+        {
+            **WORDS, "length": 40, "dim": 64, "depth": 2, "num_heads": 4, "feed_forward_dim": 256,
+        },
+        _texts,
+        lambda given: "tokens",
+    ),
     "text-recurrent": Example({**WORDS}, _texts, lambda given: "tokens"),
     "transformer": Example(
         {

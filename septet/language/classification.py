@@ -1,22 +1,28 @@
 """The tasks sentiment-analysis and text-classification: which class each text belongs to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from septet.data.dataset import Dataset, Split
+from septet.engine.tuning import require_start
 from septet.errors import DataError
 from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
+from septet.language import encoder_start, hub_folder
 from septet.language import inputs as text_inputs
-from septet.language.encoding import choose_length, pad, waste
+from septet.language.encoder_start import PretrainedEncoder
+from septet.language.encoding import choose_length, framed, pad, waste
 from septet.language.options import TextDataOptions, TextModelOptions
 from septet.language.reading import read_dataset
-from septet.language.tokenizer_schema import UNKNOWN, PreparedTokenizer
+from septet.language.tokenizer_schema import NUM_SPECIALS, UNKNOWN, PreparedTokenizer
 from septet.language.tokenizing import learn_tokenizer, tokenizer_of
 from septet.task import Arrays, Augment, Explanation, Prepared, Task
+
+if TYPE_CHECKING:
+    from septet.engine.tuning import Tuning
 
 MOST_TOKENS = 512
 """What `data.length` may become by itself."""
@@ -37,6 +43,7 @@ class PreparedTexts(BaseModel):
     tokenizer: PreparedTokenizer
     length: Annotated[int, Field(ge=1, le=4096)]
     num_examples: Annotated[int, Field(ge=1, lt=2**53)]
+    pretrained: PretrainedEncoder | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> "PreparedTexts":
@@ -78,29 +85,53 @@ class TextClassification(Task):
         learned = learn_tokenizer(
             options.tokenizer, texts, size=options.vocabulary, lowercase=options.lowercase
         )
-        lengths = [len(ids) for ids in tokenizer_of(learned).encode(texts)]
-        length = options.length or choose_length(lengths, MOST_TOKENS)
-        cut = sum(count > length for count in lengths)
-        share = waste(lengths, length)
-        dataset.account.note(
-            "length",
-            "train",
-            f"Texts are read up to {length} tokens ({learned.size:,} different ones of "
-            f"{learned.kind}): {cut} of {len(lengths)} are cut, {share:.0%} of all places are "
-            "padding.",
-            "Set data.length to read more or less of each." if cut else "",
-        )
-        prepared = PreparedTexts(
-            classes=dataset.facts["classes"],
-            tokenizer=learned,
-            length=length,
-            num_examples=len(texts),
-        )
-        return prepared.model_dump(mode="json")
+        return _prepared(dataset, options, learned, None)
+
+    def learn(
+        self, dataset: Dataset, options: TextDataOptions, model_options: TextModelOptions
+    ) -> Prepared:
+        """As `prepare`, or with the tokens of the encoder that training starts from."""
+        if model_options.pretrained is None:
+            return self.prepare(dataset, options)
+        tokenizer, shape = encoder_start.described(model_options)
+        return _prepared(dataset, options, tokenizer, shape)
+
+    def settle(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings whose `pretrained` names the same from everywhere and later."""
+        return hub_folder.settled(settings)
+
+    def defaults_beside(self, model: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Small steps where training starts from an encoder."""
+        if model.get("pretrained") is None:
+            return self.training_defaults
+        return encoder_start.TRAINING_DEFAULTS
+
+    def passes(self, prepared: Prepared) -> tuple[int, int, int]:
+        """Few where training starts from an encoder."""
+        return super().passes(prepared) if prepared["pretrained"] is None else encoder_start.PASSES
+
+    def pretrained(self, options: TextModelOptions) -> str | None:
+        """SHA-256 of the encoder that training starts from."""
+        require_start(options)
+        return None if options.pretrained is None else hub_folder.digest(Path(options.pretrained))
+
+    def start(
+        self,
+        network: Any,
+        prepared: Prepared,
+        options: TextModelOptions,
+        note: Callable[[str], None],
+    ) -> "Tuning | None":
+        """Weights of the encoder at `model.pretrained`, and how they are trained on."""
+        return None if options.pretrained is None else encoder_start.start(network, options, note)
 
     def arrays(self, split: Split, prepared: Prepared) -> tuple[Arrays, np.ndarray]:
         """Tokens, int32 [texts, length], and labels, int32 [texts]."""
         return _encoded(split.examples["texts"].tolist(), prepared), _labels(split, prepared)
+
+    def row_lengths(self, inputs: Arrays, prepared: Prepared) -> np.ndarray | None:
+        """Tokens of each text."""
+        return np.count_nonzero(inputs["tokens"], axis=1)
 
     def queries(self, split: Split, prepared: Prepared) -> Arrays:
         """Tokens alone."""
@@ -115,6 +146,9 @@ class TextClassification(Task):
     ) -> tuple[str, dict[str, Any]]:
         """The network that is asked for, or that suits the number of training texts."""
         checked = _checked(prepared)
+        if checked.pretrained is not None:
+            sizes = {"vocabulary_size": checked.tokenizer.size, "num_outputs": len(checked.classes)}
+            return "bert", sizes | encoder_start.arguments(checked.pretrained, options)
         chosen = options.architecture
         if chosen == "auto":
             chosen = "bag" if checked.num_examples < MANY_TEXTS else "gru"
@@ -123,7 +157,7 @@ class TextClassification(Task):
             "vocabulary_size": checked.tokenizer.size,
             "num_outputs": len(checked.classes),
             "dim": dim,
-            "dropout": options.dropout,
+            "dropout": 0.5 if options.dropout is None else options.dropout,
         }
         if chosen == "bag":
             more = {"ngrams": options.ngrams, "buckets": options.buckets}
@@ -143,6 +177,8 @@ class TextClassification(Task):
     def augment(self, prepared: Prepared, options: TextModelOptions) -> Augment | None:
         """Some tokens of {"tokens": int32 [batch, length]} made unknown."""
         share = options.token_dropout
+        if share is None:
+            share = 0.1 if options.pretrained is None else 0.0
         if not share:
             return None
 
@@ -151,7 +187,7 @@ class TextClassification(Task):
             import jax.numpy as jnp
 
             tokens = inputs["tokens"]
-            lost = jax.random.bernoulli(key, share, tokens.shape) & (tokens != 0)
+            lost = jax.random.bernoulli(key, share, tokens.shape) & (tokens >= NUM_SPECIALS)
             return {**inputs, "tokens": jnp.where(lost, UNKNOWN, tokens)}, targets
 
         return change
@@ -196,8 +232,11 @@ class TextClassification(Task):
         texts = text_inputs.read_inputs(inputs)
         checked = _checked(prepared)
         encoded = tokenizer_of(checked.tokenizer).encode_with_spans(texts)
-        tokens = pad([ids for ids, _ in encoded], checked.length)
+        tokens = _rows([ids for ids, _ in encoded], checked)
         spans = [spans[: checked.length] for _, spans in encoded]
+        if checked.pretrained is not None:
+            # The begin of the text has none of its characters.
+            spans = [[(0, 0), *known[: checked.length - 2]] for known in spans]
         return explain_texts(network, weights, tokens, texts, spans, checked.classes)
 
     def explainable(self, split: Split, row: int) -> str:
@@ -218,9 +257,55 @@ def _checked(prepared: Prepared) -> PreparedTexts:
     return PreparedTexts.model_validate(prepared)
 
 
+def _prepared(
+    dataset: Dataset,
+    options: TextDataOptions,
+    tokenizer: PreparedTokenizer,
+    shape: PretrainedEncoder | None,
+) -> Prepared:
+    """What is learned from the training split once the tokens are known."""
+    texts = dataset.splits["train"].examples["texts"].tolist()
+    lengths = [len(ids) for ids in tokenizer_of(tokenizer).encode(texts)]
+    most = MOST_TOKENS
+    if shape is not None:
+        lengths, most = [count + 2 for count in lengths], min(MOST_TOKENS, shape.length)
+    length = options.length or choose_length(lengths, most)
+    if shape is not None and length > shape.length:
+        raise DataError(
+            f"Setting 'data.length' is {length}, and the network at model.pretrained reads at most "
+            f"{shape.length} tokens. Lower data.length."
+        )
+    cut = sum(count > length for count in lengths)
+    share = waste(lengths, length)
+    dataset.account.note(
+        "length",
+        "train",
+        f"Texts are read up to {length} tokens ({tokenizer.size:,} different ones of "
+        f"{tokenizer.kind}): {cut} of {len(lengths)} are cut, {share:.0%} of all places are "
+        "padding in rows of that length; of many texts, those of about one length are trained on "
+        "together in shorter rows.",
+        "Set data.length to read more or less of each." if cut else "",
+    )
+    prepared = PreparedTexts(
+        classes=dataset.facts["classes"],
+        tokenizer=tokenizer,
+        length=length,
+        num_examples=len(texts),
+        pretrained=shape,
+    )
+    return prepared.model_dump(mode="json")
+
+
 def _encoded(texts: list[str], prepared: Prepared) -> Arrays:
     checked = _checked(prepared)
-    return {"tokens": pad(tokenizer_of(checked.tokenizer).encode(texts), checked.length)}
+    return {"tokens": _rows(tokenizer_of(checked.tokenizer).encode(texts), checked)}
+
+
+def _rows(sequences: Sequence[np.ndarray], checked: PreparedTexts) -> np.ndarray:
+    """Token numbers as rows; between marks of begin and end where an encoder knows these."""
+    if checked.pretrained is not None:
+        sequences = framed(sequences, checked.length)
+    return pad(sequences, checked.length)
 
 
 def _heads(dim: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from septet.language.tokenizer_schema import PAD
+from septet.language.tokenizer_schema import END, PAD, START
 
 MULTIPLE = 8
 SHORTEST = 8
@@ -25,6 +25,13 @@ def pad(sequences: Sequence[np.ndarray], length: int) -> np.ndarray:
     for row, ids in zip(padded, sequences, strict=True):
         row[: min(len(ids), length)] = ids[:length]
     return padded
+
+
+def framed(sequences: Sequence[np.ndarray], length: int) -> list[np.ndarray]:
+    """Each with a mark of its begin and one of its end, cut so that both fit into `length`."""
+    return [
+        np.concatenate([[START], ids[: length - 2], [END]]).astype(np.int32) for ids in sequences
+    ]
 
 
 def waste(lengths: Sequence[int], length: int) -> float:

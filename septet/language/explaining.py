@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from septet.language.tokenizer_schema import END, START
 from septet.language.tokenizing import Span, word_pattern
 from septet.task import Explanation
 
@@ -94,21 +95,28 @@ def attributor(network: Any, weights: tuple[list[Any], list[Any]]) -> Any:
         logits = _first(call(above, [tokens, *found], values))
         chosen = logits.argmax(axis=1)
 
-        def total(scaled: list[Any]) -> Any:
-            return score(_first(call(above, [tokens, *scaled], values)), chosen).sum()
+        # Marks of begin and end are no part of what is said.
+        said = ((tokens != START) & (tokens != END))[:, :, None]
+
+        def scaled(share: Any) -> list[Any]:
+            first, *others = found
+            return [jnp.where(said, share * first, first), *(share * each for each in others)]
+
+        def total(vectors: list[Any]) -> Any:
+            return score(_first(call(above, [tokens, *vectors], values)), chosen).sum()
 
         def at(share: Any) -> Any:
-            return jax.grad(total)([share * each for each in found])
+            return jax.grad(total)(scaled(share))
 
         shares = (jnp.arange(STEPS) + 0.5) / STEPS
         gradients = jax.lax.map(at, shares)
-        nothing = _first(call(above, [tokens, *map(jnp.zeros_like, found)], values))
+        nothing = _first(call(above, [tokens, *scaled(0.0)], values))
         added = [
             (vector * gradient.mean(axis=0)).sum(axis=2)
             for vector, gradient in zip(found, gradients, strict=True)
         ]
         time = tokens.shape[1]
-        of_tokens = added[0]
+        of_tokens = added[0] * said[:, :, 0]
         for of_runs in added[1:]:
             of_tokens = of_tokens + shared(of_runs, time)
         return chosen, score(logits, chosen), score(nothing, chosen), of_tokens

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,7 +15,7 @@ from septet.data.account import Rejection
 from septet.data.dataset import Dataset, Split
 from septet.engine.losses import Loss
 from septet.errors import ConfigError, DataError
-from septet.language import perplexity
+from septet.language import hub_folder, perplexity
 from septet.language.corpus_checks import read_dataset, texts_of
 from septet.language.documents import SUFFIXES, read_document, shown
 from septet.language.generation_options import (
@@ -26,7 +26,11 @@ from septet.language.generation_options import (
 from septet.language.packing import packed, side_by_side
 from septet.language.tokenizer_schema import END, PreparedTokenizer
 from septet.language.tokenizing import Tokenizer, learn_tokenizer, require_unicode, tokenizer_of
+from septet.runs.networks import begin_with
 from septet.task import Arrays, Prepared, Summarize, Task, Windows
+
+if TYPE_CHECKING:
+    from septet.engine.tuning import Tuning
 
 EPOCH_TOKENS = 1 << 18
 """Most tokens of an epoch, so that long texts are validated often."""
@@ -129,38 +133,47 @@ class TextGeneration(Task):
     def prepare(self, dataset: Dataset, options: GenerationDataOptions) -> Prepared:
         """The tokenizer, and the windows that the text is seen through."""
         texts = texts_of(dataset.splits["train"])
-        shape = None
-        if options.pretrained is not None:
-            from septet.language.gpt2_folder import open_folder
+        learned = learn_tokenizer(options.tokenizer, texts, size=options.vocabulary)
+        return _prepared(dataset, options, learned, None)
 
-            folder = open_folder(Path(options.pretrained))
-            learned, shape = folder.tokenizer, PretrainedShape.model_validate(folder.shape)
-            dataset.facts["pretrained"] = shape.sha256
-        else:
-            learned = learn_tokenizer(options.tokenizer, texts, size=options.vocabulary)
-        count = sum(map(len, tokenizer_of(learned).encode(texts))) + len(texts) + 1
-        if count <= LEAST_TOKENS:
-            raise DataError(
-                f"The text to train on has {count} tokens; at least {LEAST_TOKENS + 1} are needed."
-            )
-        length = min(options.length, count - 1, shape.length if shape else count)
-        parts = parts_of(count, length)
-        dataset.account.note(
-            "windows",
-            "train",
-            f"{count:,} tokens ({learned.size:,} different ones of {learned.kind}) are seen in "
-            f"windows of {length}."
-            + (f" One pass over them takes {parts} epochs." if parts > 1 else ""),
-        )
-        first = texts[0].strip()
-        prepared = PreparedGeneration(
-            tokenizer=learned,
-            length=length,
-            num_tokens=count,
-            prompt=first[: end_of_word(first, PROMPT)],
-            pretrained=shape,
-        )
-        return prepared.model_dump(mode="json")
+    def learn(
+        self,
+        dataset: Dataset,
+        options: GenerationDataOptions,
+        model_options: GenerationModelOptions,
+    ) -> Prepared:
+        """As `prepare`, or with the tokens of the checkpoint that training starts from."""
+        if model_options.pretrained is None:
+            return self.prepare(dataset, options)
+        from septet.language.gpt2_folder import open_folder
+
+        folder = open_folder(Path(model_options.pretrained))
+        shape = PretrainedShape.model_validate(folder.shape)
+        return _prepared(dataset, options, folder.tokenizer, shape)
+
+    def settle(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings whose `pretrained` names the same from everywhere and later."""
+        return hub_folder.settled(settings)
+
+    def pretrained(self, options: GenerationModelOptions) -> str | None:
+        """SHA-256 of the weights of the checkpoint that training starts from."""
+        return None if options.pretrained is None else hub_folder.digest(Path(options.pretrained))
+
+    def start(
+        self,
+        network: Any,
+        prepared: Prepared,
+        options: GenerationModelOptions,
+        note: Callable[[str], None],
+    ) -> "Tuning | None":
+        """Weights of the checkpoint at `model.pretrained`, all trained at one rate."""
+        if options.pretrained is not None:
+            from septet.language.gpt2_folder import open_folder, read_weights
+
+            weights = read_weights(open_folder(Path(options.pretrained)))
+            begin_with(network, weights)
+            note(f"Starting from {options.pretrained}: {len(weights)} arrays of weights.")
+        return None
 
     def arrays(self, split: Split, prepared: Prepared) -> tuple[Arrays, np.ndarray]:
         """Windows side by side, int32 [windows, length]; targets are one token further on."""
@@ -226,22 +239,6 @@ class TextGeneration(Task):
             "num_heads": heads,
             "positions": options.positions,
         }
-
-    def initial_weights(
-        self, prepared: Prepared, data: Mapping[str, Any]
-    ) -> dict[str, np.ndarray] | None:
-        """Those of the checkpoint at `data.pretrained`, where there is one."""
-        if data.get("pretrained") is None:
-            return None
-        from septet.language.gpt2_folder import open_folder, read_weights
-
-        folder = open_folder(Path(data["pretrained"]))
-        if folder.shape["sha256"] != prepared["pretrained"]["sha256"]:
-            raise DataError(
-                f"data.pretrained: the weights in '{folder.path}' are others than those that this "
-                "run began with. Put them back."
-            )
-        return read_weights(folder)
 
     def objective(self, training: TrainingOptions, prepared: Prepared) -> Loss | None:
         """Cross-entropy of the next token."""
@@ -344,6 +341,39 @@ class TextGeneration(Task):
         ]
 
 
+def _prepared(
+    dataset: Dataset,
+    options: GenerationDataOptions,
+    learned: PreparedTokenizer,
+    shape: PretrainedShape | None,
+) -> Prepared:
+    """What is learned from the training split once the tokens are known."""
+    texts = texts_of(dataset.splits["train"])
+    count = sum(map(len, tokenizer_of(learned).encode(texts))) + len(texts) + 1
+    if count <= LEAST_TOKENS:
+        raise DataError(
+            f"The text to train on has {count} tokens; at least {LEAST_TOKENS + 1} are needed."
+        )
+    length = min(options.length, count - 1, shape.length if shape else count)
+    parts = parts_of(count, length)
+    dataset.account.note(
+        "windows",
+        "train",
+        f"{count:,} tokens ({learned.size:,} different ones of {learned.kind}) are seen in "
+        f"windows of {length}."
+        + (f" One pass over them takes {parts} epochs." if parts > 1 else ""),
+    )
+    first = texts[0].strip()
+    prepared = PreparedGeneration(
+        tokenizer=learned,
+        length=length,
+        num_tokens=count,
+        prompt=first[: end_of_word(first, PROMPT)],
+        pretrained=shape,
+    )
+    return prepared.model_dump(mode="json")
+
+
 def parts_of(count: int, length: int) -> int:
     """Epochs of a pass over so many tokens."""
     return max(1, min(-(-count // EPOCH_TOKENS), (count - 1) // length))
@@ -400,11 +430,11 @@ def _require_free(options: GenerationModelOptions) -> None:
     for name in ("dim", "depth", "heads"):
         if getattr(options, name) is not None:
             raise ConfigError(
-                f"Setting 'model.{name}' is {getattr(options, name)}, and data.pretrained has its "
+                f"Setting 'model.{name}' is {getattr(options, name)}, and model.pretrained has its "
                 "own network. Leave it out."
             )
     if options.architecture != "gpt":
-        raise ConfigError("Setting 'model.architecture': data.pretrained is a gpt.")
+        raise ConfigError("Setting 'model.architecture': model.pretrained is a gpt.")
 
 
 def _checked(prepared: Prepared) -> PreparedGeneration:

@@ -46,11 +46,6 @@ class GenerationDataOptions(DataOptions):
         le=8192,
         description="Tokens of a window: what the network sees at once.",
     )
-    pretrained: str | None = Field(
-        default=None,
-        description="Folder of a checkpoint in the layout of GPT-2 (config.json, "
-        "model.safetensors, tokenizer.json): its tokens are used, and its weights trained on.",
-    )
     limit: int | None = Field(
         default=None, ge=1, description="Use at most so many training lines, the first ones."
     )
@@ -61,6 +56,11 @@ class GenerationModelOptions(ModelOptions):
 
     architecture: Literal["gpt", "lstm"] = Field(
         default="gpt", description="gpt: a Transformer's decoder; lstm: a recurrent network."
+    )
+    pretrained: str | None = Field(
+        default=None,
+        description="Folder of a checkpoint in the layout of GPT-2 (config.json, "
+        "*.safetensors, tokenizer.json): its tokens are used, and its weights trained on.",
     )
     dim: int | None = Field(
         default=None,

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from septet.config import DataOptions, ModelOptions, Probability
+from septet.config import DataOptions, Fraction, ModelOptions, Probability
 
 TokenizerKind = Literal["words", "characters", "bytes", "bpe"]
 NetworkKind = Literal["bag", "cnn", "lstm", "gru", "transformer"]
@@ -56,6 +56,29 @@ class TextModelOptions(ModelOptions):
         "over word vectors; lstm and gru: recurrent, from both ends; transformer: attention. "
         "auto: by the size of the training split.",
     )
+    pretrained: str | None = Field(
+        default=None,
+        description="Folder of an encoder to start from (BERT, RoBERTa or DistilBERT in the layout "
+        "of the Hugging Face hub: config.json, *.safetensors, tokenizer.json), or minilm, which "
+        "septet data fetch brings: its tokens are used, and its weights trained on.",
+    )
+    frozen: Fraction | None = Field(
+        default=None,
+        description="Share of the run in which only the last layer is trained. Default with "
+        "pretrained: 0.",
+    )
+    thawing: Fraction = Field(
+        default=0.0,
+        description="Share of the run, after frozen, over which the blocks are freed one by one, "
+        "the last first; 0: together.",
+    )
+    layer_decay: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=1.0,
+        description="What the learning rate of each block is multiplied by for every block between "
+        "it and the last layer. Default with pretrained: 0.9.",
+    )
     dim: int | None = Field(
         default=None,
         ge=4,
@@ -81,9 +104,13 @@ class TextModelOptions(ModelOptions):
         le=5_000_000,
         description="Vectors that the runs of tokens of bag share, by a hash of theirs.",
     )
-    dropout: Probability = Field(
-        default=0.5, description="Share of numbers left out before the last layer, in training."
+    dropout: Probability | None = Field(
+        default=None,
+        description="Share of numbers left out before the last layer, in training. Default: 0.5; "
+        "with pretrained 0.1, everywhere.",
     )
-    token_dropout: Probability = Field(
-        default=0.1, description="Share of tokens of training texts made unknown."
+    token_dropout: Probability | None = Field(
+        default=None,
+        description="Share of tokens of training texts made unknown. Default: 0.1; with pretrained "
+        "0.",
     )

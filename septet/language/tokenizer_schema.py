@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Kind = Literal["words", "characters", "bytes", "bpe"]
+Kind = Literal["words", "characters", "bytes", "bpe", "pieces"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 PAD, UNKNOWN, START, END = range(4)
@@ -16,6 +16,7 @@ PAD, UNKNOWN, START, END = range(4)
 NUM_SPECIALS = 4
 NUM_BYTES = 256
 
+UNKNOWN_PIECE = "[UNK]"
 MOST_PIECES = 60_000
 """With as many merges, what a `model.json` may hold."""
 LONGEST_PIECE = 200
@@ -29,10 +30,12 @@ class PreparedTokenizer(BaseModel):
 
     Args:
         kind: words: `pieces` are the words; characters: the 256 bytes, then `pieces`;
-            bytes: the 256 bytes; bpe: `pieces` are spelt in the letters that stand for bytes.
-        lowercase: Take capitals as small letters first (words and characters).
+            bytes: the 256 bytes; bpe: `pieces` are spelt in the letters that stand for bytes;
+            pieces: of words, those that go on with one before begin with "##" (of a checkpoint).
+        lowercase: Take capitals as small letters first (words, characters and pieces).
         pieces: In the order of their numbers.
         merges: Of bpe, "a b" in the order in which they are made.
+        strips_accents: Of pieces, take letters without their accents first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
@@ -41,6 +44,7 @@ class PreparedTokenizer(BaseModel):
     lowercase: bool
     pieces: Annotated[list[Piece], Field(max_length=MOST_PIECES)]
     merges: Annotated[list[Merge], Field(max_length=MOST_PIECES)]
+    strips_accents: bool = False
 
     @model_validator(mode="after")
     def _fits_together(self) -> "PreparedTokenizer":
@@ -51,6 +55,10 @@ class PreparedTokenizer(BaseModel):
             raise ValueError("bytes have no pieces")
         if self.kind == "characters" and any(len(piece) != 1 for piece in self.pieces):
             raise ValueError("a piece of characters has more than one")
+        if self.strips_accents and self.kind != "pieces":
+            raise ValueError(f"{self.kind} keep accents")
+        if self.kind == "pieces" and UNKNOWN_PIECE in known:
+            raise ValueError(f"{UNKNOWN_PIECE} stands for what is unknown")
         if self.kind != "bpe":
             if self.merges:
                 raise ValueError(f"{self.kind} have no merges")

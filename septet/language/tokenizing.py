@@ -1,8 +1,9 @@
-"""Texts as token numbers and back: words, characters, bytes, and byte pairs.
+"""Texts as token numbers and back: words, characters, bytes, byte pairs, and BERT's pieces.
 
-Byte pairs are trained and applied by the `tokenizers` library, which is imported only then;
-the others are a few lines each. All but words know every text: what is not in the
-vocabulary is spelt in bytes.
+Byte pairs are trained and applied by the `tokenizers` library, which is imported only then,
+and pieces of words, which come with a checkpoint, are applied by it; the others are a few
+lines each. All but words and pieces know every text: what is not in the vocabulary is spelt
+in bytes.
 """
 
 import re
@@ -22,6 +23,7 @@ from septet.language.tokenizer_schema import (
     NUM_BYTES,
     NUM_SPECIALS,
     UNKNOWN,
+    UNKNOWN_PIECE,
     Kind,
     PreparedTokenizer,
     byte_letters,
@@ -108,10 +110,13 @@ def tokenizers_library() -> Any:
     try:
         import tokenizers
         import tokenizers.models
+        import tokenizers.normalizers
         import tokenizers.pre_tokenizers
         import tokenizers.trainers
     except ImportError:
-        raise MissingPackageError("tokenizers", "language", "Tokens of byte pairs (bpe)") from None
+        raise MissingPackageError(
+            "tokenizers", "language", "Tokens of byte pairs (bpe) or pieces of words"
+        ) from None
     return tokenizers
 
 
@@ -297,11 +302,50 @@ class Pairs(Tokenizer):
         return bytes(self._bytes[letter] for letter in letters if letter in self._bytes)
 
 
+class WordPieces(Tokenizer):
+    """The longest pieces of words, from their beginning on (Wu et al., arXiv:1609.08144).
+
+    As BERT does: control characters go, ideographs and marks stand alone, a word that cannot be
+    put together is unknown. Applied by the `tokenizers` library.
+    """
+
+    def __init__(self, prepared: PreparedTokenizer):
+        """See `Tokenizer`."""
+        super().__init__(prepared)
+        library = tokenizers_library()
+        numbers = {piece: NUM_SPECIALS + i for i, piece in enumerate(prepared.pieces)}
+        numbers[UNKNOWN_PIECE] = UNKNOWN
+        self._inner = library.Tokenizer(
+            library.models.WordPiece(numbers, unk_token=UNKNOWN_PIECE, max_input_chars_per_word=100)
+        )
+        self._inner.normalizer = library.normalizers.BertNormalizer(
+            lowercase=prepared.lowercase, strip_accents=prepared.strips_accents
+        )
+        self._inner.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
+
+    def _encode(self, texts: Sequence[str]) -> list[tuple[np.ndarray, list[Span]]]:
+        return [
+            (np.array(encoding.ids, np.int32), encoding.offsets)
+            for encoding in self._inner.encode_batch(list(texts), add_special_tokens=False)
+        ]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """See `Tokenizer`: words with a space between each two."""
+        pieces = self.prepared.pieces
+        words = [
+            pieces[i - NUM_SPECIALS] if i >= NUM_SPECIALS else "\ufffd"
+            for i in map(int, ids)
+            if i >= NUM_SPECIALS or i == UNKNOWN
+        ]
+        return " ".join(words).replace(" ##", "")
+
+
 TOKENIZERS: dict[str, type[Tokenizer]] = {
     "words": Words,
     "characters": Characters,
     "bytes": Characters,
     "bpe": Pairs,
+    "pieces": WordPieces,
 }
 
 

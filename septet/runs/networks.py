@@ -1,10 +1,12 @@
 """Networks built without memory for their weights, and given their values afterwards."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from septet.errors import DataError
 
 if TYPE_CHECKING:
     import keras
@@ -69,6 +71,29 @@ def differences(
 def show(specification: Specification) -> str:
     """A type and shape for people."""
     return f"{specification[0]} {specification[1]}"
+
+
+def begin_with(
+    network: "keras.Model", weights: Mapping[str, np.ndarray], new: Sequence[str] = ()
+) -> None:
+    """Give a network these weights, by their names in it; none may be missing or left over.
+
+    Args:
+        network: Its variables have values.
+        weights: By the names of variables.
+        new: Variables that keep the values that were drawn.
+
+    Raises:
+        DataError: Names or shapes are not the network's.
+    """
+    given = {name: (str(array.dtype), array.shape) for name, array in weights.items()}
+    wanted = {name: kind for name, kind in network_weights(network).items() if name not in new}
+    wrong = differences(wanted, given)
+    if wrong:
+        raise DataError(f"The weights to begin with are not those of the network: {wrong}.")
+    for variable in network.weights:
+        if variable.path in weights:
+            variable.assign(weights[variable.path])
 
 
 def set_weights(network: "keras.Model", weights: dict[str, np.ndarray]) -> None:

@@ -8,7 +8,7 @@ import difflib
 import glob
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ from septet.engine.program import keras_step
 from septet.engine.state import TrainState, create_metrics, initial_state
 from septet.errors import ConfigError, DataError
 from septet.runs.model_schema import first_complaint
-from septet.runs.networks import differences, network_weights
 from septet.task import Task, Windows
 
 ADVERSARIAL = "adversarial"
@@ -82,6 +81,11 @@ def resolve_source(task: str, source: str) -> Path:
             f"The sample '{source}' is a series for septet.fit, which no task reads. "
             f"See examples/forecast_temperature.py; its file is '{sample.path()}'."
         )
+    if sample.is_weights:
+        raise DataError(
+            f"The sample '{source}' holds weights and no data. Start from it with: "
+            f"septet train {task} DATA --set model.pretrained={source}"
+        )
     if task not in (sample.task, *sample.also):
         raise DataError(
             f"The sample '{source}' is for {sample.task}, not for {task}. "
@@ -115,14 +119,13 @@ def read(config: RunConfig) -> Material:
     model_options = validate(task.model_options, config.model, "model")
     pretrained = task.pretrained(model_options)
     try:
-        learned = task.prepare(dataset, options)
+        prepared = task.learn(dataset, options, model_options)
     except ValidationError as error:
         raise DataError(
             f"{task.name} cannot be trained on what was read of '{config.source}': "
             f"{first_complaint(error)}. Give more examples or classes, or raise data.limit where "
             f"it is set. See what was read with: septet check {config.task} {config.source}"
         ) from None
-    prepared = task.adapt(learned, model_options)
     # A loss that does not suit, or a network that cannot be built, is refused here, before a run
     # folder exists.
     if task.objective(config.training, prepared) is None:
@@ -140,8 +143,9 @@ def _with_epochs(
     if training.epochs != "auto":
         return config
     steps = math.ceil(task.epoch_examples(dataset, prepared) / training.batch_size)
-    wanted = max(task.least_epochs, math.ceil(task.least_steps / steps))
-    epochs = None if training.minutes is not None else min(wanted, task.most_epochs)
+    least, least_steps, most = task.passes(prepared)
+    wanted = max(least, math.ceil(least_steps / steps))
+    epochs = None if training.minutes is not None else min(wanted, most)
     training = training.model_copy(update={"epochs": epochs})
     return config.model_copy(update={"training": training})
 
@@ -254,7 +258,7 @@ def open_session(material: Material, *, note: Callable[[str], None]) -> Session:
         "tuning": task.start(model, material.prepared, options, note),
     }
     prepare = _compiled_loop if backends.current() == "jax" else _keras_loop
-    feed, loop_from, state = prepare(model, arrays, config, around, platform, note)
+    feed, loop_from, state = prepare(model, arrays, material, around, platform, note)
     summarize = task.summarize(material.prepared)
     predictor = Predictor(
         task.shipped_network(model),
@@ -290,9 +294,6 @@ def build_network(material: Material) -> tuple[tuple[str, dict[str, Any]], Any]:
     options = validate(task.model_options, config.model, "model")
     name, arguments = task.architecture(material.prepared, options)
     model = _build(name, arguments, config)
-    given = task.initial_weights(material.prepared, config.data)
-    if given is not None:
-        begin_with(model, given)
     _compile(model, material)
     return (name, arguments), model
 
@@ -303,17 +304,19 @@ Prepared = tuple[Feed, Callable[[TrainState], Loop | KerasLoop], TrainState]
 def _compiled_loop(
     model: Any,
     arrays: Any,
-    config: RunConfig,
+    material: Material,
     around: dict[str, Any],
     platform: str,
     note: Callable[[str], None],
 ) -> Prepared:
     """The compiled loop, with the data on the device or streamed there."""
+    config, task = material.config, material.task
     sizes = {"batch_size": config.training.batch_size, "seed": config.seed}
     if isinstance(arrays, Windows):
         feed: BlockFeed = WindowFeed(arrays, **sizes)
     else:
-        feed = feed_of(arrays, **sizes, note=note)
+        lengths = task.row_lengths(arrays[0], material.prepared)
+        feed = feed_of(arrays, **sizes, note=note, lengths=lengths)
     if registry.task(config.task).loss != ADVERSARIAL:
         create_metrics(model, example_batch(feed))
     step = keras_step(model, **around)
@@ -324,13 +327,14 @@ def _compiled_loop(
 def _keras_loop(
     model: Any,
     arrays: tuple[Any, ...],
-    config: RunConfig,
+    material: Material,
     around: dict[str, Any],
     platform: str,
     note: Callable[[str], None],
 ) -> Prepared:
     """Keras' own `fit`, with the data on the host."""
     del platform
+    config = material.config
     note(keras_loop.promise(backends.title()))
     feed = HostFeed(arrays, batch_size=config.training.batch_size, seed=config.seed)
     if registry.task(config.task).loss != ADVERSARIAL:
@@ -386,20 +390,6 @@ def _build(name: str, arguments: dict[str, Any], config: RunConfig) -> Any:
         keras.config.set_dtype_policy(before)
 
 
-def begin_with(model: Any, weights: dict[str, np.ndarray]) -> None:
-    """Give a network these weights, by their names in it; none may be missing or left over.
-
-    Raises:
-        DataError: Names or shapes are not the network's.
-    """
-    given = {name: (str(array.dtype), array.shape) for name, array in weights.items()}
-    wrong = differences(network_weights(model), given)
-    if wrong:
-        raise DataError(f"The weights to begin with are not those of the network: {wrong}.")
-    for variable in model.weights:
-        variable.assign(weights[variable.path])
-
-
 def balanced_weights(labels: np.ndarray, config: RunConfig) -> np.ndarray:
     """A weight for each example, so that every class weighs the same: float32 [n]."""
     if not np.issubdtype(labels.dtype, np.integer):
@@ -412,6 +402,9 @@ def balanced_weights(labels: np.ndarray, config: RunConfig) -> np.ndarray:
     return (len(labels) / (present * counts[labels])).astype(np.float32)
 
 
-def training_options(task: Task, values: dict[str, Any]) -> TrainingOptions:
-    """Training settings: general defaults, then the task's, then `values`."""
-    return validate(TrainingOptions, {**task.training_defaults, **values}, "training")
+def training_options(
+    task: Task, values: dict[str, Any], model: Mapping[str, Any] | None = None
+) -> TrainingOptions:
+    """Training settings: general defaults, the task's beside these of the model, `values`."""
+    defaults = task.defaults_beside(model or {})
+    return validate(TrainingOptions, {**defaults, **values}, "training")

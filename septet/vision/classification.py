@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from septet.data.array_files import parts
 from septet.data.dataset import Dataset, Split
+from septet.engine.tuning import require_start
 from septet.errors import ConfigError, DataError
 from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
 from septet.task import Arrays, Augment, Explanation, Prepared, Task
@@ -111,7 +112,7 @@ class ImageClassification(Task):
 
     def pretrained(self, options: ImageModelOptions) -> str | None:
         """SHA-256 of the weights that training starts from; see `septet.vision.starting`."""
-        starting.require_start(options)
+        require_start(options)
         if options.pretrained is None:
             return None
         return starting.digest(starting.find(options.pretrained))

@@ -323,25 +323,6 @@ def _place(path: str) -> int:
     return int(found.group(1)) if found else -1
 
 
-def require_start(options: "ImageModelOptions") -> None:
-    """ConfigError where settings that are for given weights come without them."""
-    from septet.errors import ConfigError
-
-    if options.pretrained is not None:
-        return
-    for name in ("frozen", "layer_decay"):
-        if getattr(options, name) is not None:
-            raise ConfigError(
-                f"Setting 'model.{name}' is for networks that start from weights. Give them with "
-                f"model.pretrained, or leave model.{name} out."
-            )
-    if options.thawing:
-        raise ConfigError(
-            "Setting 'model.thawing' is for networks that start from weights. Give them with "
-            "model.pretrained, or leave model.thawing out."
-        )
-
-
 def locate(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings whose `pretrained` names the same from everywhere and later.
 

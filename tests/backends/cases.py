@@ -142,6 +142,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "text-bag": ("text-bag", {**TEXT, "buckets": 20}),
     "text-cnn": ("text-cnn", {**TEXT, "filters": 5, "sizes": [2, 3]}),
     "text-encoder": ("text-encoder", {**SMALL, **TEXT, "dim": 8}),
+    "bert": ("bert", {**SMALL, **TEXT, "dim": 8}),
     "text-lstm": ("text-recurrent", {**TEXT, "kind": "lstm", "units": 5}),
     "text-gru": ("text-recurrent", {**TEXT, "kind": "gru", "units": 5, "depth": 2}),
     "translation": ("translation-transformer", {**SMALL, "vocabulary_size": TOKENS}),

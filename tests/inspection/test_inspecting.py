@@ -23,6 +23,10 @@ from septet.inspection.players import scenes_of
 
 SMALL = {
     "adversarial": {"height": 8, "width": 8, "filters": 4},
+    "bert": {
+        "vocabulary_size": 20, "length": 6, "dim": 8, "depth": 1, "num_heads": 2,
+        "feed_forward_dim": 16,
+    },
     "cnn": {"height": 8, "width": 8, "filters": [4, 8], "convolutions": [1, 1], "dense_dim": 8},
     "detector": {"height": 32, "width": 32, "pyramid_dim": 8, "head_depth": 1},
     "discriminator": {"height": 8, "width": 8, "filters": 4, "design": "dense"},

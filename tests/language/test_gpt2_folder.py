@@ -12,13 +12,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import septet
-from septet import registry
 from septet.errors import ConfigError, DataError
 from septet.language.gpt2_folder import open_folder, read_weights
 from septet.language.tokenizing import tokenizer_of
 from septet.models.gpt import gpt
 from septet.models.writing import Choice, Writer
-from septet.runs.session import begin_with
+from septet.runs.networks import begin_with
 
 FOLDER = Path(__file__).parent / "gpt2"
 
@@ -85,7 +84,8 @@ def test_a_checkpoint_is_trained_on(tmp_path, monkeypatch):
         "text-generation",
         tmp_path / "a.txt",
         settings={
-            "data": {"pretrained": str(FOLDER), "length": 16},
+            "data": {"length": 16},
+            "model": {"pretrained": str(FOLDER)},
             "training": {"epochs": 4, "batch_size": 8, "learning_rate": 1e-2},
         },
         name="tuned",
@@ -105,7 +105,7 @@ def test_sizes_beside_a_checkpoint_are_refused(tmp_path):
             septet.train(
                 "text-generation",
                 tmp_path / "a.txt",
-                settings={"data": {"pretrained": str(FOLDER)}, "model": model},
+                settings={"model": {"pretrained": str(FOLDER), **model}},
             )
 
 
@@ -200,14 +200,16 @@ def test_hostile_folders_are_refused_with_one_clear_message(tmp_path, name):
     path = tmp_path / "gpt2"
     shutil.copytree(FOLDER, path)
     HOSTILE[name](path)
-    with pytest.raises(DataError, match=r"data\.pretrained") as refused:
+    with pytest.raises(DataError, match=r"model\.pretrained") as refused:
         read_weights(open_folder(path))
     assert 30 < len(str(refused.value)) < 600
 
 
-def test_other_weights_than_a_run_began_with_are_refused(tmp_path):
-    path = tmp_path / "gpt2"
-    shutil.copytree(FOLDER, path)
-    prepared = {"pretrained": {"sha256": "0" * 64}}
-    with pytest.raises(DataError, match="others than those"):
-        registry.task("text-generation").initial_weights(prepared, {"pretrained": str(path)})
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("It is a truth that the man is in want.\n" * 20)
+    with pytest.raises(DataError, match=r"model\.pretrained: there is no folder 'nowhere'"):
+        septet.train(
+            "text-generation",
+            tmp_path / "a.txt",
+            settings={"model": {"pretrained": "nowhere"}},
+        )

@@ -82,6 +82,8 @@ NOT_COMPARED |= {"translation-gru", "translation-transformer"}
 """Several sequences in a row are a mask that PyTorch's own have not; their blocks are compared."""
 NOT_COMPARED |= {"video-cnn", "video-recurrent"}
 """Trained beside the same in PyTorch, from the same weights, by benchmarks/video_peers.py."""
+NOT_COMPARED |= {"bert"}
+"""Compared as three kinds of encoders, in tests/language/test_encoder_folder.py."""
 NOT_COMPARED |= {"gpt", "language-lstm"}
 """The first is compared as GPT-2 (tests/language/test_gpt2_folder.py), the second has layers that
 are compared."""

@@ -79,6 +79,15 @@ TEXT_SETTINGS = [
     "model.buckets=50",
 ]
 
+# Two lengths of rows, and blocks that are held and freed.
+ENCODER_SETTINGS = [
+    *CHECKPOINTS,
+    "training.epochs=2",
+    "training.batch_size=4",
+    "model.frozen=0.3",
+    "model.thawing=0.3",
+]
+
 WRITING_SETTINGS = [
     *CHECKPOINTS,
     "training.epochs=2",
@@ -161,6 +170,13 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     jobs["sentiment-analysis"] = Job(
         "sentiment-analysis", texts_for_a_job(folder / "texts.tsv"), TEXT_SETTINGS
     )
+    if importlib.util.find_spec("tokenizers"):
+        encoder = Path(__file__).parent.parent / "language" / "encoders" / "distilbert"
+        jobs["pretrained-encoder"] = Job(
+            "sentiment-analysis",
+            texts_for_a_job(folder / "long-and-short.tsv", longer=True),
+            [*ENCODER_SETTINGS, f"model.pretrained={encoder}"],
+        )
     jobs["text-generation"] = Job(
         "text-generation", text_for_a_job(folder / "story.txt"), WRITING_SETTINGS
     )
@@ -219,14 +235,15 @@ def pairs_for_a_job(path: Path) -> Path:
     return path
 
 
-def texts_for_a_job(path: Path) -> Path:
-    """Ninety sentences, half of them positive."""
+def texts_for_a_job(path: Path, *, longer: bool = False) -> Path:
+    """Ninety sentences, half of them positive; half of them longer if asked for."""
     random = np.random.default_rng(1)
     words = {"positive": ["good", "fine", "great"], "negative": ["bad", "dull", "poor"]}
     lines = ["text\tlabel"]
     for number in range(90):
         label = ("positive", "negative")[number % 2]
-        lines.append(f"scene {number} is {random.choice(words[label])} enough\t{label}")
+        rest = " as it is" * 2 if longer and number % 4 < 2 else ""
+        lines.append(f"scene {number} is {random.choice(words[label])} enough{rest}\t{label}")
     path.write_text("\n".join(lines) + "\n")
     return path
 
