@@ -232,7 +232,7 @@ def inputs(name: str) -> Any:
     if "mean" in arguments:
         size = [arguments[side] for side in ("height", "width", "channels")]
         return {"pictures": random.integers(0, 256, (BATCH, *size)).astype(np.uint8)}
-    if architecture.startswith("text-"):
+    if architecture.startswith("text-") or architecture == "bert":
         return {"tokens": drawn["texts"]}
     wanted = {
         "tabular": ["numbers", "categories"],

@@ -90,7 +90,7 @@ def test_an_unfinished_run_is_refused_with_the_command_that_finishes_it(capfd, o
     ("arguments", "expected"),
     [
         (["cn"], "Did you mean 'cnn'?"),
-        (["somewhere"], "Known architectures: adversarial, cnn"),
+        (["somewhere"], "Known architectures: adversarial, bert, cnn"),
         ([], "no runs"),
         (["cnn", "--set", "filters"], "Write it as name=value"),
         (["cnn", "--set", "filtres=[8]"], "Did you mean 'filters'?"),

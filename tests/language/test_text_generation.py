@@ -207,7 +207,7 @@ def test_evaluation_on_other_text(run, tmp_path):
         ({"model": {"dim": 30, "heads": 4}}, ConfigError, "cannot share out"),
         ({"model": {"dim": 12, "heads": 4}}, ConfigError, "in pairs"),
         ({"model": {"architecture": "lstm", "depth": 20}}, ConfigError, "at most 16"),
-        ({"data": {"pretrained": "nowhere"}}, DataError, "there is no folder"),
+        ({"model": {"pretrained": "nowhere"}}, DataError, "there is no folder"),
         ({"data": {"length": 4}}, ConfigError, "data.length"),
     ],
 )

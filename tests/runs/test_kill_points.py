@@ -9,9 +9,9 @@ import pytest
 from tests.runs.killing import Driver, make_jobs
 
 KILLS = {
-    "tabular-classification": 12,
+    "tabular-classification": 8,
     "tabular-regression": 8,
-    "image-classification": 8,
+    "image-classification": 6,
     "fine-tuning": 2,
     "image-generation": 4,
     "semantic-segmentation": 2,
@@ -23,6 +23,9 @@ KILLS = {
     "video-classification": 2,
 }
 
+SLOW = {"pretrained-encoder"}
+"""Compiling its many programs takes over a minute."""
+
 
 @pytest.fixture(scope="module")
 def drivers(tmp_path_factory):
@@ -31,7 +34,10 @@ def drivers(tmp_path_factory):
     return {name: Driver(job, folder / name) for name, job in jobs.items()}
 
 
-@pytest.mark.parametrize("task", KILLS)
+@pytest.mark.parametrize(
+    "task",
+    [pytest.param(task, marks=[pytest.mark.slow] * (task in SLOW)) for task in KILLS],
+)
 def test_run_killed_at_any_operation_resumes_to_the_same_end(drivers, task):
     if task == "translation":
         pytest.importorskip("sacrebleu")
