@@ -9,6 +9,7 @@ from typing import Any
 
 from septet import backends
 from septet.data import resources
+from septet.engine.allocation import keep_freed_memory
 
 
 @functools.cache
@@ -24,6 +25,7 @@ def start() -> str:
     """
     import jax
 
+    keep_freed_memory()
     backend = backends.choose()
     if backend != "jax" and not getattr(jax.config, "jax_platforms", None):
         # An accelerator's memory is for the backend that trains.

@@ -148,7 +148,14 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "translation": ("translation-transformer", {**SMALL, "vocabulary_size": TOKENS}),
     "translation-gru": (
         "translation-gru",
-        {"vocabulary_size": TOKENS, "dim": 8, "units": 6, "depth": 2, "num_heads": 2},
+        {
+            "vocabulary_size": TOKENS,
+            "dim": 8,
+            "units": 6,
+            "depth": 2,
+            "num_heads": 2,
+            "dropout": 0.0,
+        },
     ),
     "detector": (
         "detector",
