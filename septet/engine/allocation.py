@@ -31,4 +31,4 @@ def keep_freed_memory() -> bool:
         M_TRIM_THRESHOLD: KEPT_BYTES,
         M_TOP_PAD: GROWN_BYTES,
     }
-    return all([library.mallopt(name, value) for name, value in wanted.items()])
+    return all(library.mallopt(name, value) for name, value in wanted.items())
