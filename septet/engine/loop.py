@@ -125,7 +125,9 @@ class Loop:
             result = program(self.state, view.block, view.order, control, view.start, steps)
             self.state, logs, bad = result
             count += steps
-            bad_step = bad_step if bad_step >= 0 else int(bad)
+            bad_step = int(bad)
+            if bad_step >= 0:
+                break
         logs = {name: float(value) for name, value in logs.items()}
         seconds = time.monotonic() - begin
         if is_whole:

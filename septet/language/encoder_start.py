@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from septet.errors import ConfigError
 from septet.language.encoder_folder import open_encoder, read_encoder
+from septet.language.hub_folder import CheckpointSizes
 from septet.language.tokenizer_schema import PreparedTokenizer
 from septet.runs.networks import begin_with
 
@@ -30,19 +31,11 @@ NEW = ("outputs/kernel", "outputs/bias")
 """The weights that no encoder has."""
 
 
-class PretrainedEncoder(BaseModel):
-    """What a checkpoint that was begun with says of its network."""
+class PretrainedEncoder(CheckpointSizes):
+    """The same of an encoder."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
-
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    dim: Annotated[int, Field(ge=1, le=4096)]
-    depth: Annotated[int, Field(ge=1, le=128)]
-    num_heads: Annotated[int, Field(ge=1, le=128)]
-    feed_forward_dim: Annotated[int, Field(ge=1, le=16_384)]
     length: Annotated[int, Field(ge=4, le=4096)]
     activation: Literal["gelu", "relu"]
-    epsilon: Annotated[float, Field(gt=0.0, le=0.1)]
 
 
 def described(options: "TextModelOptions") -> tuple[PreparedTokenizer, PretrainedEncoder]:

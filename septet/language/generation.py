@@ -56,24 +56,7 @@ class PreparedGeneration(BaseModel):
     length: Annotated[int, Field(ge=1, le=8192)]
     num_tokens: Annotated[int, Field(ge=1, lt=2**53)]
     prompt: Annotated[str, Field(max_length=1000)]
-    pretrained: "PretrainedShape | None" = None
-
-
-class PretrainedShape(BaseModel):
-    """What a checkpoint that was begun with says of its network."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
-
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    dim: Annotated[int, Field(ge=1, le=16_384)]
-    depth: Annotated[int, Field(ge=1, le=128)]
-    num_heads: Annotated[int, Field(ge=1, le=128)]
-    feed_forward_dim: Annotated[int, Field(ge=1, le=16_384)]
-    length: Annotated[int, Field(ge=1, le=65_536)]
-    epsilon: Annotated[float, Field(gt=0.0, le=0.1)]
-
-
-PreparedGeneration.model_rebuild()
+    pretrained: hub_folder.CheckpointSizes | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +131,7 @@ class TextGeneration(Task):
         from septet.language.gpt2_folder import open_folder
 
         folder = open_folder(Path(model_options.pretrained))
-        shape = PretrainedShape.model_validate(folder.shape)
+        shape = hub_folder.CheckpointSizes.model_validate(folder.shape)
         return _prepared(dataset, options, folder.tokenizer, shape)
 
     def settle(self, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -345,7 +328,7 @@ def _prepared(
     dataset: Dataset,
     options: GenerationDataOptions,
     learned: PreparedTokenizer,
-    shape: PretrainedShape | None,
+    shape: hub_folder.CheckpointSizes | None,
 ) -> Prepared:
     """What is learned from the training split once the tokens are known."""
     texts = texts_of(dataset.splits["train"])

@@ -9,15 +9,30 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from septet.errors import DataError
 
 MOST_JSON_BYTES = 64 << 20
 MOST_WEIGHT_BYTES = 16 << 30
 FLOATS = ("float32", "float16", "bfloat16")
+
+
+class CheckpointSizes(BaseModel):
+    """What a checkpoint that was begun with says of its network, as a model folder keeps it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    dim: Annotated[int, Field(ge=1, le=16_384)]
+    depth: Annotated[int, Field(ge=1, le=128)]
+    num_heads: Annotated[int, Field(ge=1, le=128)]
+    feed_forward_dim: Annotated[int, Field(ge=1, le=16_384)]
+    length: Annotated[int, Field(ge=1, le=65_536)]
+    epsilon: Annotated[float, Field(gt=0.0, le=0.1)]
 
 
 def settled(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,9 +177,7 @@ def read_tensors(
                 f"does not fit: the tensor {name!r} is {array.dtype} {array.shape} and must be "
                 f"float32 {shape}.",
             )
-        # What has 64 bits and is too large for 32 becomes infinite.
-        with np.errstate(over="ignore"):
-            array = array.astype(np.float32)
+        array = array.astype(np.float32)
         if not np.isfinite(array).all():
             raise refuse(path, f"has numbers in {name!r} that are not finite.")
         weights[name] = array

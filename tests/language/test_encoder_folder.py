@@ -23,6 +23,7 @@ from septet.language.options import TextDataOptions, TextModelOptions
 from septet.language.tokenizing import tokenizer_of
 from septet.models.bert import bert
 from septet.runs.networks import begin_with
+from tests.language.hostile_checkpoints import changed, nested, spoilt_files
 from tests.language.made_up_texts import as_csv, reviews
 from tests.language.odd_strings import STRINGS
 
@@ -260,55 +261,10 @@ def test_a_run_whose_encoder_changed_does_not_go_on(table, tmp_path):
     assert any("started from" in line for line in again.differences)
 
 
-def changed(name, **values):
-    def change(folder):
-        path = folder / name
-        path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
-
-    return change
-
-
-def nested(group, **values):
-    def change(folder):
-        path = folder / "tokenizer.json"
-        known = json.loads(path.read_text())
-        known[group] = {**known[group], **values}
-        path.write_text(json.dumps(known))
-
-    return change
-
-
-def tensors(change):
-    def work(folder):
-        found = load_file(folder / "model.safetensors")
-        change(found)
-        save_file(found, folder / "model.safetensors")
-
-    return work
-
-
-def content(name, data):
-    return lambda folder: (folder / name).write_bytes(data)
-
-
-def removed(name):
-    return lambda folder: (folder / name).unlink()
-
-
-def replaced(name, array):
-    return tensors(lambda found: found.update({name: array}))
-
-
 WEIGHT = "bert.encoder.layer.1.output.dense.weight"
 WHOLE = (FOLDERS / "bert" / "model.safetensors").read_bytes()
 HOSTILE = {
-    "no config": removed("config.json"),
-    "no weights": removed("model.safetensors"),
-    "no tokenizer": removed("tokenizer.json"),
-    "config empty": content("config.json", b""),
-    "config no object": content("config.json", b"[]"),
-    "config deep": content("config.json", b"[" * 100_000),
-    "config not text": content("config.json", b"\xff\xfe"),
+    **spoilt_files(WHOLE, WEIGHT, (16, 24), "bert.encoder.extra"),
     "other model": changed("config.json", model_type="gpt2"),
     "model a number": changed("config.json", model_type=7),
     "model a list": changed("config.json", model_type=["bert"]),
@@ -336,7 +292,6 @@ HOSTILE = {
     "vocabulary small": changed("config.json", vocab_size=20),
     "epsilon zero": changed("config.json", layer_norm_eps=0.0),
     "epsilon text": changed("config.json", layer_norm_eps="x"),
-    "tokenizer empty": changed("tokenizer.json", model={}),
     "tokenizer of pairs": nested("model", type="BPE"),
     "tokenizer of other prefixes": nested("model", continuing_subword_prefix="@@"),
     "tokenizer without specials": nested("model", vocab={"a": 0, "[UNK]": 1}),
@@ -346,21 +301,10 @@ HOSTILE = {
     "tokenizer of long pieces": nested(
         "model", vocab={"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "x" * 1000: 4}
     ),
-    "tokenizer normalises": changed("tokenizer.json", normalizer={"type": "NFC"}),
     "tokenizer case unknown": nested("normalizer", lowercase="yes"),
     "tokenizer accents unknown": nested("normalizer", strip_accents=1),
     "tokenizer keeps controls": nested("normalizer", clean_text=False),
     "tokenizer splits elsewhere": changed("tokenizer.json", pre_tokenizer=None),
-    "weights empty": content("model.safetensors", b""),
-    "weights a pickle": content("model.safetensors", b"\x80\x04cos\nsystem\n."),
-    "weights of a lying header": content("model.safetensors", b"\xff" * 8 + WHOLE[8:]),
-    "weights cut": content("model.safetensors", WHOLE[:-1]),
-    "weights longer": content("model.safetensors", WHOLE + b"x"),
-    "weight missing": tensors(lambda found: found.pop(WEIGHT)),
-    "weight left over": replaced("bert.encoder.extra", np.zeros(3, np.float32)),
-    "weight of another shape": replaced(WEIGHT, np.zeros((24, 16), np.float32)),
-    "weight of another type": replaced(WEIGHT, np.zeros((16, 24), np.int32)),
-    "weight not finite": replaced(WEIGHT, np.full((16, 24), np.nan, np.float32)),
 }
 
 

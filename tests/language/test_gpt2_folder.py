@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 import septet
 from septet.errors import ConfigError, DataError
@@ -18,6 +18,7 @@ from septet.language.tokenizing import tokenizer_of
 from septet.models.gpt import gpt
 from septet.models.writing import Choice, Writer
 from septet.runs.networks import begin_with
+from tests.language.hostile_checkpoints import changed, spoilt_files
 
 FOLDER = Path(__file__).parent / "gpt2"
 
@@ -109,46 +110,10 @@ def test_sizes_beside_a_checkpoint_are_refused(tmp_path):
             )
 
 
-def changed(name, **values):
-    def change(folder):
-        path = folder / name
-        path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
-
-    return change
-
-
-def tensors(change):
-    def work(folder):
-        found = load_file(folder / "model.safetensors")
-        change(found)
-        save_file(found, folder / "model.safetensors")
-
-    return work
-
-
-def content(name, data):
-    return lambda folder: (folder / name).write_bytes(data)
-
-
-def removed(name):
-    return lambda folder: (folder / name).unlink()
-
-
-def replaced(name, array):
-    return tensors(lambda found: found.update({name: array}))
-
-
 WEIGHT = "transformer.h.0.mlp.c_fc.weight"
 WHOLE = (FOLDER / "model.safetensors").read_bytes() if FOLDER.exists() else b""
 HOSTILE = {
-    "no config": removed("config.json"),
-    "no weights": removed("model.safetensors"),
-    "no tokenizer": removed("tokenizer.json"),
-    "config empty": content("config.json", b""),
-    "config no object": content("config.json", b"[]"),
-    "config deep": content("config.json", b"[" * 100_000),
-    "config not text": content("config.json", b"\xff\xfe"),
-    "config a number": content("config.json", b"1" * 5000),
+    **spoilt_files(WHOLE, WEIGHT, (16, 64), "transformer.h.0.extra"),
     "other model": changed("config.json", model_type="llama"),
     "other activation": changed("config.json", activation_function="relu"),
     "scaled by layer": changed("config.json", scale_attn_by_inverse_layer_idx=True),
@@ -169,7 +134,6 @@ HOSTILE = {
     "vocabulary small": changed("config.json", vocab_size=20),
     "epsilon zero": changed("config.json", layer_norm_epsilon=0.0),
     "epsilon text": changed("config.json", layer_norm_epsilon="x"),
-    "tokenizer empty": changed("tokenizer.json", model={}),
     "tokenizer of words": changed("tokenizer.json", model={"type": "WordPiece", "vocab": {}}),
     "tokenizer of one piece": changed(
         "tokenizer.json", model={"type": "BPE", "vocab": {"a": 0}, "merges": []}
@@ -177,20 +141,7 @@ HOSTILE = {
     "tokenizer repeats": changed(
         "tokenizer.json", model={"type": "BPE", "vocab": {"a": 0, "b": 0}, "merges": []}
     ),
-    "tokenizer normalises": changed("tokenizer.json", normalizer={"type": "NFC"}),
     "tokenizer without bytes": changed("tokenizer.json", pre_tokenizer=None),
-    "weights empty": content("model.safetensors", b""),
-    "weights a pickle": content("model.safetensors", b"\x80\x04cos\nsystem\n."),
-    "weights of a lying header": content("model.safetensors", b"\xff" * 8 + WHOLE[8:]),
-    "weights cut": content("model.safetensors", WHOLE[:-1]),
-    "weights cut in the header": content("model.safetensors", WHOLE[:100]),
-    "weights longer": content("model.safetensors", WHOLE + b"x"),
-    "weight missing": tensors(lambda found: found.pop(WEIGHT)),
-    "weight left over": replaced("transformer.h.0.extra", np.zeros(3, np.float32)),
-    "weight of another shape": replaced(WEIGHT, np.zeros((64, 16), np.float32)),
-    "weight of another type": replaced(WEIGHT, np.zeros((16, 64), np.int32)),
-    "weight not finite": replaced(WEIGHT, np.full((16, 64), np.nan, np.float32)),
-    "weight of no size": replaced(WEIGHT, np.zeros((0, 64), np.float32)),
 }
 
 

@@ -4,7 +4,6 @@ A part of the right side is copied together once for all rows. What of the depth
 part is a loop around everything, which adds to what is there.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from septet.engine.native.graph import UnsupportedError, Value
 from septet.engine.native.indexing import Layout, merged
 from septet.engine.native.kernels import THREAD
 from septet.engine.native.tiling import Tiling, Vectors, groups, height, part_of, pieces
-from septet.engine.native.writing import Shape, copied_together, stored
+from septet.engine.native.writing import Shape, added, begun, copied_together, stored
 
 MOST_DEEP = 768
 """Most of the depth that is gone through within a tile, where it is several axes."""
@@ -139,24 +138,12 @@ def _tile(
     inner: Sequence[tuple[int, int]],
     follows: str,
 ) -> list[str]:
-    (row, _), (high, width) = shape.left, size
-    cells = list(itertools.product(range(high), range(width)))
-    lines = [f"vec s{r}_{v} = {{0}};" for r, v in cells]
-    if follows != "0":
-        lines.append(f"if ({follows}) {{")
-        lines += [
-            f"s{r}_{v} = LOAD(C + (m + {r}) * {shape.out} + n + {v * lanes});" for r, v in cells
-        ]
-        lines.append("}")
-    lines.append(f"const f32 *x = from + m * {row}, *y = pack;")
+    lines = begun(shape, lanes, *size, follows)
+    lines.append(f"const f32 *x = from + m * {shape.left[0]}, *y = pack;")
     for level, (count, stride) in enumerate(inner):
         lines.append(f"for (long k{level} = 0; k{level} < {count}; k{level}++) {{")
         if level < len(inner) - 1:
             lines.append(f"const f32 *x{level} = x + k{level} * {stride};")
             lines.append(f"const f32 *x = x{level};")
-    lines += [f"vec y{v} = LOAD(y + {v * lanes}); HELD(y{v});" for v in range(width)]
-    for r in range(high):
-        lines.append(f"{{ vec z = spread(x[{r * row}]);")
-        lines += [f"s{r}_{v} += z * y{v};" for v in range(width)]
-        lines.append("}")
-    return [*lines, f"x += {inner[-1][1]}; y += {width * lanes};", "}" * len(inner)]
+    lines += added(shape, lanes, *size)
+    return [*lines, f"x += {inner[-1][1]}; y += {size[1] * lanes};", "}" * len(inner)]

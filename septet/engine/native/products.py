@@ -9,7 +9,7 @@ from septet.engine.native.graph import Value
 from septet.engine.native.indexing import Layout, collapsed, contiguous
 from septet.engine.native.kernels import THREAD
 from septet.engine.native.tiling import Vectors, groups, height, pieces, tiling
-from septet.engine.native.writing import Shape, copied_together, stored
+from septet.engine.native.writing import Shape, added, begun, copied_together, stored
 
 MOST_DEEP = 256
 """Rows of the right side that are gone through at once: a tile's part stays in the cache."""
@@ -193,24 +193,13 @@ def _broadcast_tile(
     depth: int,
     follows: str,
 ) -> list[str]:
-    (row, deep), (right, down), (height, width) = shape.left, source, size
-    cells = list(itertools.product(range(height), range(width)))
-    lines = [f"vec s{r}_{v} = {{0}};" for r, v in cells]
-    if follows != "0":
-        lines.append(f"if ({follows}) {{")
-        lines += [
-            f"s{r}_{v} = LOAD(C + (m + {r}) * {shape.out} + n + {v * lanes});" for r, v in cells
-        ]
-        lines.append("}")
+    (row, deep), (right, down) = shape.left, source
+    lines = begun(shape, lanes, *size, follows)
     lines += [
         f"const f32 *x = a + m * {row}, *y = {right};",
         f"for (long k = 0; k < {depth}; k++) {{",
     ]
-    lines += [f"vec y{v} = LOAD(y + {v * lanes}); HELD(y{v});" for v in range(width)]
-    for r in range(height):
-        lines.append(f"{{ vec z = spread(x[{r * row}]);")
-        lines += [f"s{r}_{v} += z * y{v};" for v in range(width)]
-        lines.append("}")
+    lines += added(shape, lanes, *size)
     return [*lines, f"x += {deep}; y += {down};", "}"]
 
 

@@ -76,8 +76,13 @@ void run(char **P, char *A, i32 *index, i32 start, i32 count, i32 *bad, i32 halt
   *bad = -1;
   for (long t = 0; t < threads; t++) parts[t] = (part){&of, t};
   long started = 1;
-  while (started < threads && !pthread_create(others + started, 0, work, parts + started))
+  /* Some systems give threads less than the copies of a product's right side take. */
+  pthread_attr_t roomy;
+  pthread_attr_init(&roomy);
+  pthread_attr_setstacksize(&roomy, 8 << 20);
+  while (started < threads && !pthread_create(others + started, &roomy, work, parts + started))
     started++;
+  pthread_attr_destroy(&roomy);
   of.T = started;
   of.home = processor();
   atomic_store(&of.go, 1);

@@ -31,6 +31,26 @@ def copied_together(
     return [f"turn(b + n * {shape.right[1]}, {shape.right[1]}, {columns}, {depth}, pack, {wide});"]
 
 
+def begun(shape: Shape, lanes: int, height: int, width: int, follows: str) -> list[str]:
+    """The sums of a tile: zero, or where the condition `follows` holds what is stored already."""
+    cells = list(itertools.product(range(height), range(width)))
+    lines = [f"vec s{r}_{v} = {{0}};" for r, v in cells]
+    if follows == "0":
+        return lines
+    loads = [f"s{r}_{v} = LOAD(C + (m + {r}) * {shape.out} + n + {v * lanes});" for r, v in cells]
+    return [*lines, f"if ({follows}) {{", *loads, "}"]
+
+
+def added(shape: Shape, lanes: int, height: int, width: int) -> list[str]:
+    """One round of a tile: `x` is at the left side's numbers and `y` at the right side's."""
+    lines = [f"vec y{v} = LOAD(y + {v * lanes}); HELD(y{v});" for v in range(width)]
+    for r in range(height):
+        lines.append(f"{{ vec z = spread(x[{r * shape.left[0]}]);")
+        lines += [f"s{r}_{v} += z * y{v};" for v in range(width)]
+        lines.append("}")
+    return lines
+
+
 def stored(shape: Shape, lanes: int, height: int, width: int, is_last: bool) -> list[str]:
     """Stores of a tile; the last vector of the last tile holds fewer numbers."""
     lines = []
