@@ -177,3 +177,16 @@ def test_what_is_padding_is_said():
     assert "of all places are padding; in rows of one length 69%" in said[0]
     plain = feed_of(arrays, batch_size=16, seed=1)
     assert type(plain) is ResidentFeed
+
+
+def test_after_a_step_that_is_not_finite_no_batch_of_another_length_follows():
+    (inputs, targets), lengths = texts()
+    weights = np.full(len(targets), np.nan, np.float32)
+    feed = feed_of((inputs, targets, weights), batch_size=16, seed=1, lengths=lengths)
+    first = feed.view(0, 0).steps
+    assert first < feed.full_steps
+    loop = loop_of(feed)
+    loop.pace.count = feed.full_steps
+    chunk = loop.advance(0, 0, feed.full_steps, CONTROL)
+    assert chunk.bad_step == 0
+    assert chunk.count == first
