@@ -83,8 +83,9 @@ def resolve_source(task: str, source: str) -> Path:
         )
     if sample.is_weights:
         raise DataError(
-            f"The sample '{source}' holds weights and no data. Start from it with: "
-            f"septet train {task} DATA --set model.pretrained={source}"
+            f"The sample '{source}' holds weights and no data. Start from it with: septet train "
+            f"{task if task in (sample.task, *sample.also) else sample.task} DATA "
+            f"--set model.pretrained={source}"
         )
     if task not in (sample.task, *sample.also):
         raise DataError(

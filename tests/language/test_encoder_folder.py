@@ -242,6 +242,8 @@ def test_longer_texts_than_the_encoder_reads_are_refused():
 def test_weights_as_data_and_data_as_weights_are_refused(table):
     with pytest.raises(DataError, match=r"holds weights and no data.*model\.pretrained=minilm"):
         septet.train("sentiment-analysis", "minilm")
+    with pytest.raises(DataError, match="septet train sentiment-analysis DATA"):
+        septet.train("tabular-classification", "minilm")
     with pytest.raises(DataError, match=r"no folder 'austen'.*fetch: minilm"):
         septet.train("sentiment-analysis", table, settings={"model": {"pretrained": "austen"}})
 
