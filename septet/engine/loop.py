@@ -23,7 +23,7 @@ class Chunk:
 
     Args:
         count: Steps done.
-        seconds: Wall-clock time of the chunk.
+        seconds: Wall-clock time of its steps; not the wait for a program still compiling.
         logs: Running loss and metrics of the epoch after its last step.
         bad_step: First step whose loss was not finite, or None.
     """
@@ -120,8 +120,9 @@ class Loop:
         begin = time.monotonic()
         is_whole = index < self.feed.full_steps
         parts = self._whole(epoch, index, limit) if is_whole else [self._smaller(epoch)]
-        count, bad_step, logs = 0, -1, {}
+        count, bad_step, logs, waited = 0, -1, {}, 0.0
         for program, view, steps in parts:
+            waited += program.wait()
             result = program(self.state, view.block, view.order, control, view.start, steps)
             self.state, logs, bad = result
             count += steps
@@ -129,7 +130,7 @@ class Loop:
             if bad_step >= 0:
                 break
         logs = {name: float(value) for name, value in logs.items()}
-        seconds = time.monotonic() - begin
+        seconds = time.monotonic() - begin - waited
         if is_whole:
             self.pace.see(count, seconds)
         return Chunk(count, seconds, logs, bad_step if bad_step >= 0 else None)

@@ -6,6 +6,7 @@ likes and no result depends on when it does.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -195,7 +196,7 @@ class Program:
         self._lowered = None
 
     def compile_ahead(self) -> None:
-        """Compile in a thread while something else runs; the first call waits for it."""
+        """Compile in a thread while something else runs; `wait` or the first call joins it."""
 
         def work() -> None:
             try:
@@ -206,6 +207,17 @@ class Program:
         # Not a daemon: a process that exits inside the compiler aborts instead of exiting.
         self._thread = threading.Thread(target=work, name="septet-compile")
         self._thread.start()
+
+    def wait(self) -> float:
+        """Wait for a thread that compiles ahead, and raise what stopped it; how long, in s."""
+        if self._thread is None:
+            return 0.0
+        begin = time.monotonic()
+        self._thread.join()
+        self._thread = None
+        if self._failure is not None:
+            raise self._failure
+        return time.monotonic() - begin
 
     def memory_bytes(self) -> int | None:
         """Device memory of a call: arguments, results and temporaries; None if not told."""
@@ -223,11 +235,7 @@ class Program:
         """Run `count` steps; see the class."""
         import numpy as np
 
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-            if self._failure is not None:
-                raise self._failure
+        self.wait()
         if self._native is not None:
             return self._native(state, block, order, control, start, count, self.halts)
         return self._compiled(state, block, order, control, np.int32(start), np.int32(count))

@@ -199,12 +199,11 @@ class Training:
         feed = self.session.feed
         epoch, index = divmod(self.step, feed.steps_per_epoch)
         control = self.plan.control(self.books.plateau_scale)
-        begin = time.monotonic()
         chunk = self.loop.advance(epoch, index, limit, control)
         self.step += chunk.count
         if chunk.bad_step is not None:
             raise self._non_finite("loss", chunk.bad_step)
-        self._loop_s += time.monotonic() - begin
+        self._loop_s += chunk.seconds
         self._loop_steps += chunk.count
         self._logs = chunk.logs
         self._report(chunk)

@@ -1,5 +1,8 @@
 """Batches of rows of about one length: all rows, little padding, an order of the seed's."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -14,7 +17,7 @@ from septet.engine.buckets import (
 )
 from septet.engine.feeds import BucketFeed, ResidentFeed, feed_of
 from septet.engine.loop import Loop
-from septet.engine.program import keras_step
+from septet.engine.program import Program, keras_step
 from septet.engine.schedules import Control
 from septet.engine.state import create_metrics, initial_state
 
@@ -190,3 +193,22 @@ def test_after_a_step_that_is_not_finite_no_batch_of_another_length_follows():
     chunk = loop.advance(0, 0, feed.full_steps, CONTROL)
     assert chunk.bad_step == 0
     assert chunk.count == first
+
+
+def test_the_wait_for_a_program_that_still_compiles_is_not_time_of_steps(monkeypatch):
+    arrays, lengths = texts()
+    feed = feed_of(arrays, batch_size=16, seed=1, lengths=lengths)
+    compiled = Program.compile
+
+    def slowly(program: Program) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(2.0)
+        compiled(program)
+
+    monkeypatch.setattr(Program, "compile", slowly)
+    loop = loop_of(feed)
+    loop.pace.count = feed.full_steps
+    begin = time.monotonic()
+    chunk = loop.advance(0, 0, feed.full_steps, CONTROL)
+    assert chunk.seconds < time.monotonic() - begin - 1.0
+    assert loop.pace.count > 1
