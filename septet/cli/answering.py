@@ -85,14 +85,18 @@ def answer_all(
         as_json: One list of all answers, at the end.
     """
     rows: list[dict[str, Any]] = []
+    answers: Sequence[Any] = []
+    explanations: Sequence[Explanation] = []
     with drawing.undrawn() as characters:
         for part in _parts(items, model.task.answered_at_once):
             explanations = model.explain(part) if explain else []
             answers = model.answers(part, how)
             if as_json:
-                rows += _as_rows(answers, explanations, part, out)
+                rows += _as_rows(model, answers, explanations, part, out)
             else:
                 _show(model, answers, explanations, part, out)
+    if out and not _is_drawn(answers[0], explanations):
+        note_unused(model, out)
     if remark := drawing.remark_on(characters):
         click.echo(remark, err=True)
     if as_json:
@@ -105,7 +109,17 @@ def _parts(items: Sequence[Any], most: int | None) -> Iterator[list[Any]]:
         yield list(items[start : start + most])
 
 
+def note_unused(model: Any, out: str) -> None:
+    """Say that `--out` was given where there is nothing to save."""
+    click.echo(
+        f"Nothing was saved in '{visible(out)}' (--out): an answer of {model.task.name} is printed"
+        " and has no file.",
+        err=True,
+    )
+
+
 def _as_rows(
+    model: Any,
     answers: Sequence[Any],
     explanations: Sequence[Explanation],
     items: Sequence[Any],
@@ -113,13 +127,35 @@ def _as_rows(
 ) -> list[dict[str, Any]]:
     """Answers as plain values, with the files of those that were to be saved."""
     rows = [answer.to_json() for answer in answers]
-    if out and hasattr(answers[0], "to_images"):
-        saved = save_named(answers, [str(item) for item in items], out)
-        for row, paths in zip(rows, saved, strict=True):
-            row["files"] = paths
+    if out:
+        names = [str(item) for item in items] if len(items) == len(answers) else None
+        for row, paths in zip(rows, _saved(answers, names, out), strict=True):
+            if paths:
+                row["files"] = paths
     for row, explanation in zip(rows, explanations, strict=False):
         row["explanation"] = explanation.to_json()
+    if out and explanations:
+        pictures = model.task.draw_explanations(items, explanations, model.prepared)
+        for row, path in zip(rows, save_arrays(pictures, out), strict=False):
+            row["explanation"]["file"] = path
     return rows
+
+
+def _is_drawn(answer: Any, explanations: Sequence[Explanation]) -> bool:
+    """Whether there is a picture to save of this answer, or of why it is one."""
+    explained = any(explanation.heat is not None for explanation in explanations)
+    return explained or any(hasattr(answer, way) for way in ("to_images", "to_image", "overlay"))
+
+
+def _saved(answers: Sequence[Any], names: Sequence[str] | None, out: str) -> list[list[str]]:
+    """Save what there is to see of each answer; the paths."""
+    if hasattr(answers[0], "to_images"):
+        return save_named(answers, names or [], out)
+    if hasattr(answers[0], "to_image"):
+        return [[path] for path in save_pictures(answers, out)]
+    if hasattr(answers[0], "overlay"):
+        return save_overlays(answers, names, out)
+    return [[] for _ in answers]
 
 
 def _show(
@@ -155,8 +191,9 @@ def _show(
         elif explanations:
             print_explanation(explanations[place])
     if hasattr(answers[0], "overlay"):
-        for path in save_overlays(answers, names, out or "generated"):
-            click.echo(path)
+        for paths in save_overlays(answers, names, out or "generated"):
+            for path in paths:
+                click.echo(path)
 
 
 def print_explanation(explanation: Any, console: Console | None = None) -> None:

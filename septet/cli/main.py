@@ -300,9 +300,13 @@ def predict(
     items = model.task.inputs_from_arguments(list(inputs))
     if stream and model.task.streams:
         answering.follow(model.stream(), items, as_json=as_json)
+        if out:
+            answering.note_unused(model, out)
     elif stream and not as_json:
         with answering.Streaming(several=len(items) > 1) as hear:
             model.answers(items, how, hear)
+        if out:
+            answering.note_unused(model, out)
     else:
         answering.answer_all(model, items, how, out=out, explain=explain, as_json=as_json)
 

@@ -62,27 +62,31 @@ def save_pictures(answers: Sequence[Any], folder: str) -> list[str]:
     return paths
 
 
-def save_overlays(answers: Sequence[Any], names: Sequence[str] | None, folder: str) -> list[str]:
+def save_overlays(
+    answers: Sequence[Any], names: Sequence[str] | None, folder: str
+) -> list[list[str]]:
     """Save the pictures with what was found drawn on them, as PNG files in `folder`; their paths.
 
-    A file is called after its input, with a number where that name is taken.
+    A file is called after its input, with a number where that name is taken. An answer whose
+    picture is not known has none.
 
     Raises:
         StorageError: A file could not be written.
     """
-    place, paths = Path(folder), []
+    place, saved = Path(folder), []
     for number, answer in enumerate(answers, 1):
+        paths: list[str] = []
         content = answer.overlay()
-        if content is None:
-            continue
-        stem = visible(Path(names[number - 1]).stem if names else f"{number:05d}")
-        path, again = place / f"{stem}-found.png", 1
-        while path.exists():
-            again += 1
-            path = place / f"{stem}-found-{again}.png"
-        storage.commit_file(path, content)
-        paths.append(str(path))
-    return paths
+        if content is not None:
+            stem = visible(Path(names[number - 1]).stem if names else f"{number:05d}")
+            path, again = place / f"{stem}-found.png", 1
+            while path.exists():
+                again += 1
+                path = place / f"{stem}-found-{again}.png"
+            storage.commit_file(path, content)
+            paths.append(str(path))
+        saved.append(paths)
+    return saved
 
 
 def save_arrays(pictures: Sequence[Any], folder: str) -> list[str]:

@@ -77,6 +77,63 @@ def test_small_answers_are_made_together(tmp_path):
     assert model.asked == [5]
 
 
+class Word:
+    """An answer that is words alone."""
+
+    def to_json(self):
+        return {"word": "yes"}
+
+    def __str__(self):
+        return "yes"
+
+
+class Boxed(Word):
+    """An answer as that of detection: something to draw, where the picture is known."""
+
+    def __init__(self, content):
+        self.content = content
+
+    def overlay(self):
+        return self.content
+
+
+def answering(*answers):
+    task = SimpleNamespace(name="a-task", answered_at_once=None, decoding_options=None)
+    return SimpleNamespace(task=task, answers=lambda items, how: list(answers))
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_folder_for_answers_without_files_is_said_to_be_of_no_use(tmp_path, capsys, as_json):
+    folder = tmp_path / "found"
+    answer_all(
+        answering(Word()), ["x"], {}, out=str(folder), explain=False, as_json=as_json
+    )  # fmt: skip
+    out, err = capsys.readouterr()
+    assert "yes" in out
+    assert "--out" in err
+    assert "a-task" in err
+    assert not folder.exists()
+    answer_all(answering(Word()), ["x"], {}, out=None, explain=False, as_json=as_json)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_was_found_is_drawn_in_the_folder(tmp_path, capsys, as_json):
+    model = answering(Boxed(b"first"), Boxed(None))
+    answer_all(
+        model, ["a/x.jpg", "a/y.jpg"], {}, out=str(tmp_path), explain=False, as_json=as_json
+    )  # fmt: skip
+    path = tmp_path / "x-found.png"
+    assert path.read_bytes() == b"first"
+    assert [each.name for each in tmp_path.iterdir()] == ["x-found.png"]
+    out, err = capsys.readouterr()
+    assert err == ""
+    if as_json:
+        assert [row.get("files") for row in json.loads(out)] == [[str(path)], None]
+    else:
+        assert out.splitlines()[-1] == str(path)
+
+
 def test_settings_of_an_answer_are_plain_values():
     assert parse_how(["a=1", "predict.b=x y", "c=[1, 2]"]) == {"a": 1, "b": "x y", "c": [1, 2]}
     with pytest.raises(ConfigError, match="Write it as NAME=VALUE"):
