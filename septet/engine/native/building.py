@@ -1,4 +1,4 @@
-"""The machine's C compiler: found, asked what the processor has, and run once for each text.
+"""The machine's C compiler: found, asked what the processor has, and run for each text.
 
 What it makes is kept in an owner-only folder under the hash of all that it was made from.
 """
@@ -12,6 +12,8 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from septet.data import resources
@@ -20,7 +22,7 @@ from septet.engine.native.tiling import Vectors
 COMPILERS = ("gcc", "clang", "cc")
 FLAGS = (
     "-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
-    "-fopenmp-simd", "-fPIC", "-shared", "-pthread", "-w",
+    "-fopenmp-simd", "-fPIC", "-pthread", "-w",
 )  # fmt: skip
 TIMEOUT_S = 120.0
 SWITCH = "SEPTET_NATIVE"
@@ -83,17 +85,17 @@ def _vectors(macros: str) -> Vectors:
     return Vectors(4, 32 if "__ARM_NEON" in macros else 16)
 
 
-def build(text: str) -> ctypes.CDLL:
-    """The compiled program.
+def build(texts: Sequence[str]) -> ctypes.CDLL:
+    """The program that the texts are together; each is compiled by itself, at the same time.
 
     Raises:
-        NoCompilerError: The compiler is gone or refuses the text.
+        NoCompilerError: The compiler is gone or refuses a text.
     """
     path, vectors = compiler()
     command = [path, *FLAGS, *_machine(), f"-DLANES={vectors.lanes}"]
     if vectors.lanes == 16:
         command.append("-mprefer-vector-width=512")
-    key = "\n".join([*command, _version(path), platform.processor(), _cpu(), text])
+    key = "\n".join([*command, _version(path), platform.processor(), _cpu(), "\0".join(texts)])
     name = f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.so"
     folder = resources.owner_only(resources.cache_root() / "native")
     kept = folder / name if folder is not None else None
@@ -103,18 +105,30 @@ def build(text: str) -> ctypes.CDLL:
         except OSError:
             kept.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="septet-native-") as made:
-        source, library = Path(made) / "step.c", Path(made) / "step.so"
-        source.write_text(text)
-        arguments = [*command, str(source), "-o", str(library), "-lm"]
-        try:
-            done = subprocess.run(arguments, capture_output=True, text=True, timeout=TIMEOUT_S)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise NoCompilerError(str(error)) from None
-        if done.returncode:
-            raise NoCompilerError(done.stderr[-2000:])
+        objects = [Path(made) / f"part{place}.o" for place in range(len(texts))]
+
+        def compile_one(text: str, target: Path) -> None:
+            source = target.with_suffix(".c")
+            source.write_text(text)
+            _run([*command, "-c", str(source), "-o", str(target)])
+
+        with ThreadPoolExecutor(cores(), thread_name_prefix="septet-compiler") as pool:
+            for _ in pool.map(compile_one, texts, objects):
+                pass
+        library = Path(made) / "step.so"
+        _run([*command, "-shared", *map(str, objects), "-o", str(library), "-lm"])
         if kept is not None:
             _keep(library, kept)
         return ctypes.CDLL(str(library))
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoCompilerError(str(error)) from None
+    if done.returncode:
+        raise NoCompilerError(done.stderr[-2000:])
 
 
 def _keep(library: Path, kept: Path) -> None:

@@ -47,10 +47,17 @@ class Program:
         return self.tables[id(value)][0]
 
 
-def step_text(
+MOST_PARTS, LEAST_PART = 8, 6000
+"""Most texts that the functions are spread over, and about how many characters one has at least.
+
+Not a matter of how many cores there are: the same step is the same machine code.
+"""
+
+
+def step_texts(
     inputs: Sequence[Value], outputs: Sequence[Value], in_place: Mapping[int, int], vectors: Vectors
-) -> tuple[str, int]:
-    """(the text of `step(P, A)` with all that it calls, bytes of memory at A).
+) -> tuple[list[str], int]:
+    """(`step(P, A)`, then the functions that it calls, in texts compiled apart; bytes at A).
 
     Args:
         inputs: Given at P[0], P[1] ...
@@ -64,13 +71,24 @@ def step_text(
     replaced = [inputs[in_place[p]] if p in in_place else None for p in range(len(outputs))]
     lines, size = _region(program, inputs, outputs, places, targets, replaced, "A")
     head = f"static void step(char **P, char *A, {kernels.THREAD}, meeting *met) {{"
-    parts = [head, *_met(lines), "}"]
     tables = [text for _, text in program.tables.values()]
-    texts = [
-        f"static __attribute__((noinline)) void {name}{text}"
-        for text, name in program.functions.items()
-    ]
-    return "\n".join([*tables, *texts, *parts]), size
+    functions = [f"{HIDDEN} void {name}{text}" for text, name in program.functions.items()]
+    # A body begins with what the function takes; a declaration ends there.
+    declared = [text.partition(") {")[0] + ");" for text in functions]
+    step = "\n".join([*tables, *declared, head, *_met(lines), "}"])
+    return [step, *_spread(functions)], size
+
+
+HIDDEN = '__attribute__((visibility("hidden")))'
+
+
+def _spread(functions: Sequence[str]) -> list[str]:
+    """Texts of about one length, each some of the functions."""
+    count = min(MOST_PARTS, max(1, sum(map(len, functions)) // LEAST_PART), len(functions))
+    parts: list[list[str]] = [[] for _ in range(count)]
+    for text in sorted(functions, key=len, reverse=True):
+        min(parts, key=lambda part: sum(map(len, part))).append(text)
+    return ["\n".join(part) for part in parts]
 
 
 def _region(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from septet.engine.native import building
-from septet.engine.native.emit import step_text
+from septet.engine.native.emit import step_texts
 from septet.engine.native.graph import Graph, UnsupportedError, Value, reachable
 from septet.engine.native.reading import read, shape_of
 from septet.engine.native.threads import MOST_THREADS, Threads
@@ -127,13 +127,14 @@ class NativeStep:
         _check_size(outputs)
         in_place = {place: place + 1 for place in range(self._num_state)}
         _, vectors = building.compiler()
-        text, size = step_text(inputs, outputs, in_place, vectors)
+        texts, size = step_texts(inputs, outputs, in_place, vectors)
         finite = len(inputs) + len(outputs) - 1
         step = 1 + _place_of_step(arguments[1])
         loop = _LOOP.replace("FINITE", str(finite)).replace("STEP", str(step))
         loop = loop.replace("MOST_THREADS", str(MOST_THREADS))
         prelude = resources.files("septet.engine.native").joinpath("prelude.h").read_text()
-        self.text = "\n".join([prelude, text, loop])
+        texts[0] = "\n".join([texts[0], loop])
+        self.texts = [f"{prelude}\n{text}" for text in texts]
         self.threads = Threads(building.cores())
         self._library: ctypes.CDLL | None = None
         self._layout = Layout(jax.tree.leaves(arguments[1]))
@@ -148,7 +149,7 @@ class NativeStep:
         Raises:
             NoCompilerError: It refuses.
         """
-        self._library = building.build(self.text)
+        self._library = building.build(self.texts)
 
     def __call__(
         self, state: Any, block: Any, order: Any, control: Any, start: int, count: int, halts: bool

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from septet.engine.native import building
-from septet.engine.native.emit import step_text
+from septet.engine.native.emit import step_texts
 from septet.engine.native.graph import Graph
 from septet.engine.native.reading import read, shape_of
 
@@ -41,9 +41,10 @@ def native(function: Any, *arguments: Any) -> list[np.ndarray]:
         for value in read(closed.jaxpr, closed.consts, inputs, graph)
     ]
     _, vectors = building.compiler()
-    text, size = step_text(inputs, outputs, {}, vectors)
+    texts, size = step_texts(inputs, outputs, {}, vectors)
     prelude = resources.files("septet.engine.native").joinpath("prelude.h").read_text()
-    library = building.build(prelude + text + GO)
+    texts[0] += GO
+    library = building.build([prelude + text for text in texts])
     alone, together = (_run(library, arrays, outputs, size, threads) for threads in (1, THREADS))
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_array_equal(one, other)
