@@ -1,21 +1,25 @@
 """Memory that a step frees is kept for the next step.
 
 The C library gives large blocks back to the system when they are freed, and asks for them anew:
-the system then fills every page with zeros, in every step (`docs/experiments.md`, "Memory given
-back in every step").
+the system then fills every page with zeros, in every step. It also gives each thread a heap of its
+own, and those it shrinks whatever it was told (`docs/experiments.md`, "Memory given back in every
+step", "One heap for all threads").
 """
 
 import ctypes
 import os
 import sys
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -2, -3, -8
 """Parameters of glibc's `mallopt`, as in its malloc.h."""
 KEPT_BYTES = 1 << 30
 """Most that stays free at the heap's end; blocks from here on are the system's own."""
 GROWN_BYTES = 64 << 20
 """By how much the heap grows beyond what was asked for."""
-OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
+OWN = (
+    "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_ARENA_MAX",
+    "GLIBC_TUNABLES",
+)  # fmt: skip
 """A user who set one of these has chosen."""
 
 
@@ -30,5 +34,6 @@ def keep_freed_memory() -> bool:
         M_MMAP_THRESHOLD: KEPT_BYTES,
         M_TRIM_THRESHOLD: KEPT_BYTES,
         M_TOP_PAD: GROWN_BYTES,
+        M_ARENA_MAX: 1,
     }
     return all(library.mallopt(name, value) for name, value in wanted.items())
