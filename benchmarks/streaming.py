@@ -5,9 +5,9 @@
 Writes pictures of noise, 64x64x3, until they take so much space, and trains a small
 convolutional network on them from the file with `septet.fit`, in the order that arrays in
 memory would have. Meanwhile the resident memory of the process and its reading workers is
-taken every second, and half way one worker is killed. The last line is JSON: the peak, the
-growth after the first quarter in MB a minute, and the share of the time in which the
-device waited for data.
+taken every second, with and without pages of files, and half way one worker is killed.
+The last line is JSON: the peak, the growth after the first quarter in MB a minute, and the
+share of the time in which the device waited for data.
 """
 
 import argparse
@@ -75,13 +75,19 @@ def processes_of(parent: int) -> list[int]:
     return [parent, *started]
 
 
-def resident_mb(process: int) -> float:
-    """Resident memory, MB; 0 if it is gone."""
+def resident_mb(process: int) -> np.ndarray:
+    """Resident memory and, of it, what is no page of a file, MB; zeros if it is gone.
+
+    Pages of files count as resident where they are mapped, and the system takes them back when
+    it needs the memory; what a program itself keeps is the rest.
+    """
     try:
-        text = Path(f"/proc/{process}/statm").read_text()
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
-        return 0.0
-    return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return np.zeros(2)
+    found = dict(line.split(":", 1) for line in lines if line.startswith(("VmRSS", "RssFile")))
+    whole, of_files = (float(found.get(name, "0 kB").split()[0]) for name in ("VmRSS", "RssFile"))
+    return np.array([whole, whole - of_files]) * 1024 / 1e6
 
 
 def main() -> None:
@@ -112,7 +118,8 @@ def watch(folder: Path, minutes: float) -> dict:
     while process.poll() is None:
         at = time.monotonic() - begin
         family = processes_of(process.pid)
-        samples.append((at / 60, resident_mb(family[0]), sum(map(resident_mb, family))))
+        alone = resident_mb(family[0])
+        samples.append((at / 60, alone[0], *np.sum([resident_mb(each) for each in family], 0)))
         if killed is None and at > 30 * minutes and len(family) > 1:
             killed = family[1]
             os.kill(killed, signal.SIGKILL)
@@ -120,14 +127,20 @@ def watch(folder: Path, minutes: float) -> dict:
     if process.returncode != 0:
         raise SystemExit(f"The training ended with {process.returncode}.")
     told = json.loads(process.stdout.read().splitlines()[-1])
-    at, alone, together = np.array(samples[: -3 or None]).T
+    at, alone, together, own = np.array(samples[: -3 or None]).T
     is_warm = at > at[-1] / 4
+
+    def growth(values: np.ndarray) -> float:
+        return round(float(np.polyfit(at[is_warm], values[is_warm], 1)[0]), 2)
+
     return {
         **told,
         "killed_worker": killed,
         "peak_mb": round(alone.max()),
         "peak_with_workers_mb": round(together.max()),
-        "growth_mb_per_minute": round(float(np.polyfit(at[is_warm], together[is_warm], 1)[0]), 2),
+        "growth_mb_per_minute": growth(together),
+        "growth_without_files_mb_per_minute": growth(own),
+        "without_files_mb": [round(value) for value in own[:: max(1, len(own) // 12)]],
     }
 
 

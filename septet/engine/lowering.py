@@ -216,6 +216,9 @@ def convolve(
     Returns:
         [n, *positions, out].
     """
+    if _is_worth_folding(kernel.shape[:-2], strides, dilation):
+        inputs, kernel = _folded(inputs, kernel, strides, pads)
+        strides, pads = (1,) * len(strides), [(0, 0)] * len(strides)
     window, (in_dim, out_dim) = kernel.shape[:-2], kernel.shape[-2:]
     reach = (window[0] - 1) * dilation[0]
     rows = inputs.shape[1] + sum(pads[0]) - reach
@@ -224,6 +227,65 @@ def convolve(
     if strides[0] == 1 and rows > 0 and across <= math.prod(window) * in_dim:
         return _convolve_across(inputs, kernel, strides, pads, dilation, rows)
     return convolve_windows(inputs, kernel, strides, pads, dilation)
+
+
+MOST_FOLDED_WASTE = 1.35
+"""Largest share by which zeros may enlarge a window for it to be folded."""
+
+
+def _is_worth_folding(
+    window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
+) -> bool:
+    """Whether a window that steps is better a smaller one that does not, over more channels."""
+    if max(dilation) > 1 or any(
+        stride == 1 or width < stride for stride, width in zip(strides, window, strict=True)
+    ):
+        return False
+    whole = math.prod(
+        math.ceil(width / stride) * stride for width, stride in zip(window, strides, strict=True)
+    )
+    return whole <= MOST_FOLDED_WASTE * math.prod(window)
+
+
+def _folded(
+    inputs: Any, kernel: Any, strides: Sequence[int], pads: Sequence[tuple[int, int]]
+) -> tuple[Any, Any]:
+    """Inputs and kernel of the same convolution without steps or padding.
+
+    Each step's pixels become channels of one place: its patches are then few and long pieces of
+    memory, and within a row shared by its outputs.
+    """
+    import jax.numpy as jnp
+
+    window, (in_dim, out_dim) = kernel.shape[:-2], kernel.shape[-2:]
+    counts = [math.ceil(width / stride) for width, stride in zip(window, strides, strict=True)]
+    places = [
+        max((size + sum(pad) - width) // stride + count, 0)
+        for size, pad, width, stride, count in zip(
+            inputs.shape[1:-1], pads, window, strides, counts, strict=True
+        )
+    ]
+    edges = [
+        (low, place * stride - size - low)
+        for (low, _), place, stride, size in zip(
+            pads, places, strides, inputs.shape[1:-1], strict=True
+        )
+    ]
+    spatial = len(window)
+    split = [n for pair in zip(places, strides, strict=True) for n in pair]
+    order = [*range(1, 2 * spatial, 2), *range(2, 2 * spatial + 1, 2)]
+    inputs = _padded(inputs, edges).reshape(len(inputs), *split, in_dim)
+    inputs = inputs.transpose(0, *order, 2 * spatial + 1).reshape(len(inputs), *places, -1)
+    ends = [
+        (0, count * stride - width)
+        for count, stride, width in zip(counts, strides, window, strict=True)
+    ]
+    kernel = jnp.pad(kernel, [*ends, (0, 0), (0, 0)])
+    kernel = kernel.reshape(
+        *(n for pair in zip(counts, strides, strict=True) for n in pair), in_dim, out_dim
+    )
+    order = [*range(0, 2 * spatial, 2), *range(1, 2 * spatial, 2), 2 * spatial, 2 * spatial + 1]
+    return inputs, kernel.transpose(order).reshape(*counts, -1, out_dim)
 
 
 def convolve_windows(

@@ -12,6 +12,7 @@ from keras import layers
 from pydantic import ConfigDict, Field, validate_call
 
 from septet.models.adversarial_steps import STEPS
+from septet.models.doubling import DoublingConv2D
 from septet.models.spectral import SpectralNormalization
 
 # Its functions are typed as giving None.
@@ -72,10 +73,7 @@ def generator(
     for place, number in enumerate((2 * filters, filters), 1):
         features = layers.BatchNormalization(momentum=0.9, name=f"normalization{place}")(features)
         features = layers.ReLU(name=f"relu{place}")(features)
-        features = layers.UpSampling2D(name=f"twice{place}")(features)
-        features = layers.Conv2D(
-            number, 3, padding="same", use_bias=False, name=f"convolution{place}"
-        )(features)
+        features = DoublingConv2D(number, use_bias=False, name=f"convolution{place}")(features)
     features = layers.BatchNormalization(momentum=0.9, name="normalization3")(features)
     features = layers.ReLU(name="relu3")(features)
     pixels = layers.Conv2D(channels, 3, padding="same", activation="tanh", name="pixels")(features)

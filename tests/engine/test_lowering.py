@@ -17,6 +17,12 @@ CONVOLUTIONS = {
     "3x3 valid": ((2, 7, 6, 3), (3, 3, 3, 4), (1, 1), "VALID", None),
     "strided same, odd": ((2, 7, 6, 3), (3, 3, 3, 4), (2, 2), "SAME", None),
     "strided valid": ((2, 9, 8, 2), (3, 2, 2, 5), (2, 3), "VALID", None),
+    "stem": ((2, 13, 12, 1), (7, 7, 1, 4), (2, 2), [(3, 3), (3, 3)], None),
+    "stem, a row left over": ((1, 8, 9, 2), (5, 5, 2, 3), (2, 2), "VALID", None),
+    "4x4 strided": ((2, 8, 6, 3), (4, 4, 3, 5), (2, 2), "SAME", None),
+    "patches, some left over": ((2, 9, 11, 3), (4, 4, 3, 5), (4, 4), "VALID", None),
+    "strided, cropped": ((2, 9, 8, 2), (4, 4, 2, 3), (2, 2), [(-1, 1), (2, -1)], None),
+    "3-D of pairs": ((1, 4, 6, 5, 2), (2, 4, 4, 2, 3), (2, 2, 2), "SAME", None),
     "1x1 strided": ((2, 8, 8, 3), (1, 1, 3, 4), (2, 2), "SAME", None),
     "dilated": ((1, 9, 9, 2), (3, 3, 2, 3), (1, 1), "SAME", (2, 2)),
     "explicit pads": ((1, 5, 5, 2), (3, 3, 2, 3), (1, 1), [(2, 0), (1, 3)], None),
@@ -46,7 +52,14 @@ def values_and_gradients(loss, *arguments):
     return jax.jit(run)(*arguments)
 
 
-QUICK = ("3x3 same", "3x3 of one channel", "strided same, odd", "3-D causal")
+QUICK = (
+    "stem",
+    "patches, some left over",
+    "3x3 same",
+    "3x3 of one channel",
+    "strided same, odd",
+    "3-D causal",
+)
 
 
 @pytest.mark.parametrize(
