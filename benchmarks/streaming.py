@@ -5,9 +5,9 @@
 Writes pictures of noise, 64x64x3, until they take so much space, and trains a small
 convolutional network on them from the file with `septet.fit`, in the order that arrays in
 memory would have. Meanwhile the resident memory of the process and its reading workers is
-taken every second, with and without pages of files, and half way one worker is killed.
-The last line is JSON: the peak, the growth after the first quarter in MB a minute, and the
-share of the time in which the device waited for data.
+taken every second, with and without pages of files, and after a fifth of the time one
+worker is killed. The last line is JSON: the peak, the growth after the first quarter in MB a
+minute, and the share of the time in which the device waited for data.
 """
 
 import argparse
@@ -119,15 +119,15 @@ def watch(folder: Path, minutes: float) -> dict:
         at = time.monotonic() - begin
         family = processes_of(process.pid)
         alone = resident_mb(family[0])
-        samples.append((at / 60, alone[0], *np.sum([resident_mb(each) for each in family], 0)))
-        if killed is None and at > 30 * minutes and len(family) > 1:
+        samples.append((at / 60, *alone, *np.sum([resident_mb(each) for each in family], 0)))
+        if killed is None and at > 12 * minutes and len(family) > 1:
             killed = family[1]
             os.kill(killed, signal.SIGKILL)
         time.sleep(1)
     if process.returncode != 0:
         raise SystemExit(f"The training ended with {process.returncode}.")
     told = json.loads(process.stdout.read().splitlines()[-1])
-    at, alone, together, own = np.array(samples[: -3 or None]).T
+    at, alone, alone_own, together, own = np.array(samples[: -3 or None]).T
     is_warm = at > at[-1] / 4
 
     def growth(values: np.ndarray) -> float:
@@ -140,7 +140,8 @@ def watch(folder: Path, minutes: float) -> dict:
         "peak_with_workers_mb": round(together.max()),
         "growth_mb_per_minute": growth(together),
         "growth_without_files_mb_per_minute": growth(own),
-        "without_files_mb": [round(value) for value in own[:: max(1, len(own) // 12)]],
+        "without_files_mb": [round(value) for value in own[:: max(1, len(own) // 24)]],
+        "first_process_mb": [round(value) for value in alone_own[:: max(1, len(own) // 24)]],
     }
 
 
