@@ -27,9 +27,9 @@ GRID = np.arange(1, 100) / 100
 FEWEST = 10
 """Examples with a label, and without it, from which its threshold is tuned."""
 HALF = 0.5
-WORK = 500_000_000
+WORK = 100_000_000
 """Sums over examples and labels that a bootstrap may take, as long as it has 200 resamples."""
-MOST_WORK = 4_000_000_000
+MOST_WORK = 400_000_000
 """With more of them even for 200 resamples, average precision has no interval."""
 
 

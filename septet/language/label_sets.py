@@ -109,10 +109,10 @@ def _forbid(texts: Texts, counts: Counter[str], account: Account) -> None:
         account.forbid("too-many-labels", whole, message, separator)
 
 
-def warn_of_untrained(account: Account) -> None:
+def warn_of_untrained(names: Sequence[str], account: Account) -> None:
     """Report labels of which the training split has no text, by the account's own counts."""
-    for name, counts in account.classes.items():
-        if not counts["train"] and sum(counts.values()):
+    for name in names:
+        if not account.classes.get(name, {}).get("train"):
             message = f"No text that is trained on has the label {shown(name)}."
             remedy = "Add texts, or train with another seed."
             account.warn("untrained-label", "train", message, remedy)

@@ -42,10 +42,10 @@ def read_dataset(source: Path, options: TextDataOptions, seed: int) -> Dataset:
     rows = limited(rows, options.limit, seed=seed, account=account, noun="texts")
     splits = {name: _split(texts, chosen) for name, chosen in rows.items()}
     account.classes = _count_classes(splits)
-    if texts.several:
-        label_sets.warn_of_untrained(account)
     account.close({name: len(split) for name, split in splits.items()})
     classes = sorted({n for labels in texts.labels for n in names_of(labels)}, key=class_order)
+    if texts.several:
+        label_sets.warn_of_untrained(classes, account)
     return Dataset(
         splits, account, {"classes": classes} | ({"several": True} if texts.several else {})
     )

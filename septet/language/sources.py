@@ -55,7 +55,9 @@ def _has_several(
 ) -> bool:
     """Whether cells name any number of labels each, which is noted."""
     separator = options.label_separator
-    if any(isinstance(cell, ListCell) for cell in cells):
+    lists = sum(isinstance(cell, ListCell) for cell in cells)
+    # A list or two among classes are defects of their rows, and do not make labels of the others.
+    if lists and (separator is not None or 2 * lists >= sum(cell is not None for cell in cells)):
         why = f"the column '{column}' holds lists"
     elif separator is not None:
         why = f"the cells of '{column}' name labels with {separator!r} between them"
@@ -129,14 +131,13 @@ def _by_name(columns: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def _longest(table: Table, columns: Sequence[str]) -> str | None:
-    """The column with the longest cells, none of them a list."""
+    """The column with the longest cells, lists not counted."""
     cells = {name: table.column(name)[:SAMPLE_ROWS] for name in columns}
     sizes = {
-        name: sum(len(cell or "") for cell in own)
+        name: sum(len(cell or "") for cell in own if not isinstance(cell, ListCell))
         for name, own in cells.items()
-        if not any(isinstance(cell, ListCell) for cell in own)
     }
-    return max(sizes, key=lambda name: sizes[name], default=None)
+    return max(columns, key=lambda name: sizes[name], default=None)
 
 
 def _fewest_values(table: Table, columns: Sequence[str]) -> str | None:
@@ -165,6 +166,10 @@ def _labelled(
         if isinstance(words, ListCell):
             reason = f"The value of '{text[:80]}' is a list, not a text."
             problem = Rejection("nested-value", file, line, reason, "Write it as one text.")
+            account.rejections.append(problem)
+        elif isinstance(name, ListCell) and not texts.several:
+            reason = f"The value of '{label[:80]}' is a list, and other rows have one class."
+            problem = Rejection("nested-value", file, line, reason, "Write one class.")
             account.rejections.append(problem)
         elif texts.several and name is None:
             reason = "It is not said which labels the text has."
