@@ -61,12 +61,15 @@ class Explanation:
     """What each part of a text added to an answer, or where in a picture it was seen.
 
     Args:
-        answer: The class that is explained.
-        score: How much the network is for it, as logit above the mean of the others.
+        answer: The class or label that is explained.
+        score: How much the network is for it: of a class its logit above the mean of the others,
+            of a label its logit.
         baseline: The same where nothing was said.
         parts: The text in pieces, each with what it added; they add up to `score - baseline`.
         heat: Of a picture, rows of columns of 0..1, coarser than its pixels; else None.
         method: How the heat was found.
+        is_given: Whether the answer names it; where no label was given, the likeliest is explained.
+        others: Of further labels that the answer names.
     """
 
     answer: str
@@ -75,6 +78,8 @@ class Explanation:
     parts: tuple[tuple[str, float], ...]
     heat: tuple[tuple[float, ...], ...] | None = None
     method: str = ""
+    is_given: bool = True
+    others: tuple["Explanation", ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as plain values."""
@@ -82,8 +87,12 @@ class Explanation:
         if self.heat is not None:
             heat = [list(line) for line in self.heat]
             return {**known, "method": self.method, "heat": heat}
-        parts = [list(part) for part in self.parts]
-        return {**known, "baseline": self.baseline, "parts": parts}
+        known |= {"baseline": self.baseline, "parts": [list(part) for part in self.parts]}
+        if not self.is_given:
+            known["is_given"] = False
+        if self.others:
+            known["others"] = [other.to_json() for other in self.others]
+        return known
 
 
 class Task(ABC):
@@ -266,6 +275,23 @@ class Task(ABC):
         """
         return None
 
+    def calibrate(
+        self,
+        outputs: "Callable[[], np.ndarray]",
+        split: "Split",
+        prepared: Prepared,
+        options: Any,
+    ) -> Prepared:
+        """`prepared`, with what is decided once the network is trained: by default nothing.
+
+        Args:
+            outputs: Gives the shipped network's, or their summaries, on `split`.
+            split: The validation split, perhaps empty.
+            prepared: What was learned from the training split.
+            options: Of the model.
+        """
+        return prepared
+
     @abstractmethod
     def evaluate(self, outputs: "np.ndarray", split: "Split", prepared: Prepared) -> dict[str, Any]:
         """The field's standard scores of the network's `outputs` on `split`.
@@ -314,6 +340,10 @@ class Task(ABC):
     ) -> "list[np.ndarray]":
         """Of explanations with heat, a picture of each, uint8 [height, width, 3]."""
         return []
+
+    def truth(self, split: "Split", row: int) -> Any:
+        """What is right for an example, as plain JSON values: by default its target as text."""
+        return str(split.targets[row])
 
     def explainable(self, split: "Split", row: int) -> Any:
         """The example at `row` as one of the inputs that `explain` takes."""

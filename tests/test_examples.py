@@ -16,6 +16,7 @@ EXPECTED = {
     "follow_a_video.py": "the whole video:",
     "forecast_temperature.py": "better than the naive forecast by",
     "predict_a_number.py": "the same weights and log, bit for bit",
+    "tag_sentences.py": "story because of: plot +",
     "start_from_a_run.py": "from the run   0.",
     "segment_clothes.py": "in the first picture: background",
     "stream_a_sensor.py": "the same answers",

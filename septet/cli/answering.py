@@ -197,7 +197,10 @@ def _show(
 
 
 def print_explanation(explanation: Any, console: Console | None = None) -> None:
-    """The words that decided, strongest first, and on a terminal the text in colours."""
+    """The words that decided, strongest first, and on a terminal the text in colours.
+
+    Of an answer of several labels, for one label after the other.
+    """
     console = console or Console()
     words: dict[str, float] = {}
     for part, value in explanation.parts:
@@ -205,12 +208,17 @@ def print_explanation(explanation: Any, console: Console | None = None) -> None:
             words[part] = words.get(part, 0.0) + value
     strongest = sorted(words.items(), key=lambda item: -abs(item[1]))[:MOST_WORDS]
     named = ", ".join(f"{visible(word)} {value:+.2f}" for word, value in strongest)
-    console.print(
-        f"    {explanation.answer} because of: {named}",
-        highlight=False, markup=False, soft_wrap=True,
-    )  # fmt: skip
-    if not console.is_terminal:
-        return
+    said = f"{visible(explanation.answer)} because of:"
+    if not explanation.is_given:
+        said = f"no label; for the likeliest, {visible(explanation.answer)}, count:"
+    console.print(f"    {said} {named}", highlight=False, markup=False, soft_wrap=True)
+    if console.is_terminal:
+        _print_shaded(explanation, words, console)
+    for other in explanation.others:
+        print_explanation(other, console)
+
+
+def _print_shaded(explanation: Any, words: dict[str, float], console: Console) -> None:
     largest = max(map(abs, words.values()), default=0.0)
     text = Text("    ")
     for part, value in explanation.parts:

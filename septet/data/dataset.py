@@ -16,7 +16,8 @@ class Split:
 
     Args:
         examples: Dictionary of arrays whose first axis is the example.
-        targets: Class names (object array of str) or numbers (float64), one an example.
+        targets: Class names (object array of str), tuples of labels or numbers (float64), one an
+            example.
         sources: Where each example came from, as "folder/a.png" or "table.csv:17".
     """
 

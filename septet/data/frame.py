@@ -60,17 +60,19 @@ def _key(cells: Sequence[Cell]) -> str:
     return hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()
 
 
-def read_tables(source: Path, account: Account) -> dict[str, Table]:
+def read_tables(source: Path, account: Account, *, lists: bool = False) -> dict[str, Table]:
     """The table of each split by name, or {"": table} for a single file.
+
+    Cells may be lists where `lists` says so.
 
     Raises:
         DataError: Nothing readable at `source`.
     """
     if not _is_folder(source):
-        tables = {"": read_table(source, source.name)}
+        tables = {"": read_table(source, source.name, lists=lists)}
     else:
         paths = find_split_files(source, account)
-        tables = {home: read_table(path, path.name) for home, path in paths.items()}
+        tables = {home: read_table(path, path.name, lists=lists) for home, path in paths.items()}
     for table in tables.values():
         account.read += len(table.rows) + len(table.rejections)
         account.rejections.extend(table.rejections)

@@ -1,11 +1,11 @@
-"""JSON lines: one object a line, with plain values; every other line is a rejection."""
+"""JSON lines: one object a line, with plain values or lists of such; others are rejections."""
 
 import json
 from typing import Any
 
 from septet.data.account import Rejection
 from septet.data.delimited import split_lines, undecodable_bytes
-from septet.data.table_files import MAX_CELL, Cell, Table, check_size, name_columns
+from septet.data.table_files import MAX_CELL, Cell, ListCell, Table, check_size, name_columns
 from septet.errors import DataError
 
 
@@ -13,8 +13,10 @@ class _BadRecordError(Exception):
     """A line is no usable record: code, reason and remedy."""
 
 
-def read_json_lines(data: bytes, file: str) -> Table:
+def read_json_lines(data: bytes, file: str, *, lists: bool = False) -> Table:
     """The table in `data`; columns in the order in which their keys first appear.
+
+    Lists of plain values are cells where `lists` says so, otherwise their lines are rejected.
 
     Raises:
         DataError: No lines, or too many columns.
@@ -31,7 +33,7 @@ def read_json_lines(data: bytes, file: str) -> Table:
             if number in bad_bytes:
                 reason = f"Byte {bad_bytes[number]} of the file is not UTF-8."
                 raise _BadRecordError("undecodable-byte", reason, "Save the file as UTF-8.")
-            records.append(parse_record(line))
+            records.append(parse_record(line, lists=lists))
             numbers.append(number)
         except _BadRecordError as error:
             code, reason, remedy = error.args
@@ -46,7 +48,7 @@ def read_json_lines(data: bytes, file: str) -> Table:
     return Table(file, names, rows, numbers, rejections, findings)
 
 
-def parse_record(line: str) -> dict[str, Cell]:
+def parse_record(line: str, *, lists: bool = False) -> dict[str, Cell]:
     """Names and cells of one line.
 
     Raises:
@@ -66,13 +68,17 @@ def parse_record(line: str) -> dict[str, Cell]:
         if isinstance(value, str) and "\x00" in value:
             reason = f"The value of '{key[:80]}' holds a NUL byte."
             raise _BadRecordError("nul-byte", reason, "Remove it; it is no text.")
-        cells[key] = as_cell(value)
-        if cells[key] is None and value is not None:
+        if lists and isinstance(value, list):
+            cells[key] = as_list_cell(value)
+            reason = f"The list '{key[:80]}' is too long, or not of plain values alone."
+            remedy = "Use texts, numbers, true or false in it, and no null and no list."
+        else:
+            cells[key] = as_cell(value)
             kind = type(value).__name__
             reason = f"The value of '{key[:80]}' is a {kind} or too long, not a plain value."
-            raise _BadRecordError(
-                "nested-value", reason, "Use texts, numbers, true, false or null."
-            )
+            remedy = "Use texts, numbers, true, false or null."
+        if cells[key] is None and value is not None:
+            raise _BadRecordError("nested-value", reason, remedy)
     return cells
 
 
@@ -96,3 +102,12 @@ def as_cell(value: Any) -> Cell:
     if isinstance(value, float):
         return "" if value != value else repr(value)
     return None
+
+
+def as_list_cell(values: list[Any]) -> ListCell | None:
+    """Plain values as one cell; None where one of them is none, or all are too long together."""
+    items = [value if isinstance(value, str) else as_cell(value) for value in values]
+    if None in items:
+        return None
+    text = json.dumps(items, ensure_ascii=False)
+    return ListCell(text) if len(text) <= MAX_CELL else None

@@ -51,19 +51,13 @@ def warn_of_labels(
     """
     counts = Counter(labels)
     first = {label: row for row, label in reversed(list(enumerate(labels)))}
-    for rare, common in similar_labels(counts):
-        account.warn(
-            "label-typo",
-            place(first[rare]),
-            f"The label {shown(rare)} ({counts[rare]} times) is close to {shown(common)} "
-            f"({counts[common]} times).",
-            "If they mean the same, write them the same.",
-        )
+    places = {label: place(row) for label, row in first.items()}
+    warn_of_typos(counts, account, places)
     for label, count in counts.items():
         if count == 1:
             account.warn(
                 "single-member-class",
-                place(first[label]),
+                places[label],
                 f"The class {shown(label)} has one {noun}, so it cannot be tested.",
                 f"Add {noun}s, join it with another class or remove it.",
             )
@@ -78,6 +72,18 @@ def warn_of_labels(
             "of each class.",
         )
     return counts
+
+
+def warn_of_typos(counts: Mapping[str, int], account: Account, places: Mapping[str, str]) -> None:
+    """Report labels that are likely others, mistyped; `places` are where each comes first."""
+    for rare, common in similar_labels(counts):
+        account.warn(
+            "label-typo",
+            places[rare],
+            f"The label {shown(rare)} ({counts[rare]} times) is close to {shown(common)} "
+            f"({counts[common]} times).",
+            "If they mean the same, write them the same.",
+        )
 
 
 def shown(text: str) -> str:

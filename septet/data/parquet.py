@@ -1,17 +1,20 @@
-"""Parquet through pyarrow, an optional package; only columns of plain values."""
+"""Parquet through pyarrow, an optional package; columns of plain values, or of lists of such."""
 
 from pathlib import Path
 from typing import Any
 
-from septet.data.jsonlines import as_cell
+from septet.data.account import Rejection
+from septet.data.jsonlines import as_cell, as_list_cell
 from septet.data.table_files import MAX_BYTES, Cell, Table, check_size, name_columns
 from septet.errors import DataError, MissingPackageError
 
 BATCH_ROWS = 1024
 
 
-def read_parquet(path: Path, file: str) -> Table:
+def read_parquet(path: Path, file: str, *, lists: bool = False) -> Table:
     """The table in a Parquet file; `lines` are row numbers from 1.
+
+    Columns of lists of plain values are read where `lists` says so, otherwise refused.
 
     Raises:
         DataError: Not Parquet, damaged, nested columns or no rows.
@@ -26,7 +29,7 @@ def read_parquet(path: Path, file: str) -> Table:
         with pyarrow.parquet.ParquetFile(path) as source:
             schema = source.schema_arrow
             check_size(file, len(schema.names), source.metadata.num_rows)
-            _refuse_nested(schema, file)
+            _refuse_nested(schema, file, lists=lists)
             content = _read(source, file)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{file} cannot be read as Parquet: {str(error)[:200]}") from None
@@ -35,7 +38,17 @@ def read_parquet(path: Path, file: str) -> Table:
     names, findings = name_columns(schema.names, file)
     columns = [[_cell(value) for value in column.to_pylist()] for column in content.columns]
     rows = [list(cells) for cells in zip(*columns, strict=True)]
-    return Table(file, names, rows, list(range(1, len(rows) + 1)), [], findings)
+    lines = list(range(1, len(rows) + 1))
+    bad = {line: name for name, cells in zip(names, columns, strict=True)
+           for line, cell in zip(lines, cells, strict=True) if cell is BAD_LIST}  # fmt: skip
+    rejections = [_bad_list(file, line, name) for line, name in sorted(bad.items())]
+    lines = [line for line in lines if line not in bad]
+    return Table(file, names, [rows[line - 1] for line in lines], lines, rejections, findings)
+
+
+def _bad_list(file: str, line: int, name: str) -> Rejection:
+    reason = f"The list '{name[:80]}' is too long, or holds a null."
+    return Rejection("nested-value", file, line, reason, "Leave out what is not there.")
 
 
 def _read(source: Any, file: str) -> Any:
@@ -54,11 +67,15 @@ def _read(source: Any, file: str) -> Any:
     return pyarrow.Table.from_batches(batches, source.schema_arrow)
 
 
-def _refuse_nested(schema: Any, file: str) -> None:
+def _refuse_nested(schema: Any, file: str, *, lists: bool) -> None:
     import pyarrow.types
 
+    kinds = pyarrow.types
     for column in schema:
         kind = column.type
+        is_list = kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind)
+        if lists and is_list:
+            kind = kind.value_type
         if pyarrow.types.is_nested(kind) or pyarrow.types.is_binary(kind):
             raise DataError(
                 f"{file}: column '{column.name}' holds {kind}, not plain values. "
@@ -66,7 +83,14 @@ def _refuse_nested(schema: Any, file: str) -> None:
             )
 
 
+BAD_LIST = "\x00list"
+"""Stands for a list that cannot be a cell."""
+
+
 def _cell(value: Any) -> Cell:
+    if isinstance(value, list):
+        listed = as_list_cell([_cell(item) for item in value])
+        return BAD_LIST if listed is None else listed
     if value is None or isinstance(value, str):
         return value
     if hasattr(value, "isoformat"):

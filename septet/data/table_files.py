@@ -1,9 +1,11 @@
 """Tables as they lie on disk: CSV, TSV, JSON lines and Parquet become named columns of text.
 
 Every row is either in the table or a rejection with its line. Knows nothing of kinds of
-columns, targets or splits. Cells are text, or None where a format says that nothing is there.
+columns, targets or splits. Cells are text, or None where a format says that nothing is there;
+who asks for lists gets those of JSON lines and Parquet as `ListCell`.
 """
 
+import json
 import os
 import stat
 from collections import Counter
@@ -26,6 +28,18 @@ MAX_CELL = 100_000
 """Characters in one cell."""
 
 Cell = str | None
+
+
+class ListCell(str):
+    """A cell that is a list of plain values: the JSON of it, all of them as texts."""
+
+    __slots__ = ()
+
+    @property
+    def items(self) -> list[str]:
+        """The values."""
+        return json.loads(self)
+
 
 MAGIC = {
     b"\x1f\x8b": "a gzip archive; unpack it first",
@@ -69,8 +83,13 @@ class Table:
         return [row[place] for row in self.rows]
 
 
-def read_table(path: Path, file: str) -> Table:
+def read_table(path: Path, file: str, *, lists: bool = False) -> Table:
     """The table at `path`, called `file` in messages; the ending of the name says its format.
+
+    Args:
+        path: Where it lies.
+        file: Its name for messages.
+        lists: Take lists of plain values as cells (`ListCell`) where a format has them.
 
     Raises:
         DataError: The file as a whole cannot be read or holds no rows.
@@ -86,11 +105,11 @@ def read_table(path: Path, file: str) -> Table:
         )
     check_regular(path, file)
     if suffix in PARQUET:
-        return parquet.read_parquet(path, file)
+        return parquet.read_parquet(path, file, lists=lists)
     data = read_bytes(path, file)
     check_text(data, file)
     if suffix in JSON_LINES:
-        return jsonlines.read_json_lines(data, file)
+        return jsonlines.read_json_lines(data, file, lists=lists)
     return delimited.read_delimited(data, file)
 
 

@@ -15,7 +15,7 @@ FOCUS = 2.0
 
 @dataclass(frozen=True)
 class Loss:
-    """One loss by name.
+    """One loss by name; "sigmoid" has targets [n, k], 1 for every label that an example has.
 
     Args:
         compile_arguments: `loss` and `metrics` for `keras.Model.compile`.
@@ -192,6 +192,32 @@ def _huber(errors: np.ndarray) -> np.ndarray:
     return np.where(np.abs(errors) <= 1.0, 0.5 * np.square(errors), np.abs(errors) - 0.5)
 
 
+def _label_arguments() -> dict[str, Any]:
+    import keras
+
+    class MicroF1(keras.metrics.F1Score):
+        """F1 of all labels together, each given from a probability of one half on."""
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            given: Any = keras.ops.cast(y_pred >= 0, "float32")
+            return super().update_state(y_true, given, sample_weight)
+
+    def cross_entropy(truths: Any, logits: Any) -> Any:
+        return keras.losses.binary_crossentropy(truths, logits, from_logits=True)
+
+    metric = MicroF1(average="micro", threshold=0.5, name="micro_f1", dtype="float32")
+    return {"loss": cross_entropy, "metrics": [metric]}
+
+
+def _measure_labels(logits: np.ndarray, truths: np.ndarray) -> dict[str, float]:
+    logits = logits.astype(np.float64)
+    is_true, given = truths > 0, logits >= 0
+    lost = np.logaddexp(0.0, np.where(is_true, -logits, logits))
+    total = is_true.sum() + given.sum()
+    f1 = 2 * (is_true & given).sum() / total if total else 0.0
+    return {"loss": float(lost.mean()), "micro_f1": float(f1)}
+
+
 LOSSES: Mapping[str, Loss] = {
     "softmax": Loss(
         partial(_class_arguments, _cross_entropy),
@@ -201,6 +227,7 @@ LOSSES: Mapping[str, Loss] = {
         partial(_class_arguments, _focal, _soft_focal),
         partial(_measure_classes, loss=lambda parts: (1.0 - np.exp(-parts[0])) ** FOCUS * parts[0]),
     ),
+    "sigmoid": Loss(_label_arguments, _measure_labels),
     "squared": Loss(
         partial(_number_arguments, "squared"), partial(_measure_numbers, loss=np.square)
     ),

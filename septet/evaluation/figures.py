@@ -52,6 +52,13 @@ def draw_classification(
     ]
 
 
+def draw_labels(evaluation: Mapping[str, Any], names: Sequence[str], folder: Path) -> Figures:
+    """Write per-class.png of an `evaluate_labels`; empty when there is nothing to show."""
+    if all(entry["f1"] is None for entry in evaluation["per_class"]):
+        return []
+    return [("per-class.png", draw_per_class(evaluation, names, folder, noun="label"))]
+
+
 def draw_confusion(evaluation: Mapping[str, Any], class_names: Sequence[str], folder: Path) -> str:
     """Write confusion.png; its caption. More than 30 classes: those with the most mistakes."""
     table = np.asarray(evaluation["confusion"], np.int64)
@@ -159,7 +166,9 @@ def draw_reliability(evaluation: Mapping[str, Any], folder: Path) -> str:
     )
 
 
-def draw_per_class(evaluation: Mapping[str, Any], class_names: Sequence[str], folder: Path) -> str:
+def draw_per_class(
+    evaluation: Mapping[str, Any], class_names: Sequence[str], folder: Path, *, noun: str = "class"
+) -> str:
     """Write per-class.png (F1 with its interval); its caption. Of many classes the worst."""
     rows = [
         (entry["f1"], number)
@@ -180,14 +189,14 @@ def draw_per_class(evaluation: Mapping[str, Any], class_names: Sequence[str], fo
         axes.plot(values, places, marker, color=color, markersize=5, label=name)
     axes.plot([entry["f1"] for entry in entries], places, "o", color=BLUE, markersize=6, label="F1")
     labels = [drawing.safe_label(class_names[number], number) for number in shown]
-    drawing.style(axes, "Scores of each class", "", "", grid="x")
+    drawing.style(axes, f"Scores of each {noun}", "", "", grid="x")
     axes.set_yticks(places, labels, family=drawing.label_families())
     axes.set_ylim(-0.7, len(shown) - 0.3)
     drawing.legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.6 / (1 + len(shown))), ncols=3)
     drawing.save(figure, folder, "per-class.png")
     rest = len(rows) - len(shown)
-    hidden = f" The {len(shown)} worst of {len(rows)} classes." if rest else ""
-    return f"F1 of each class, lowest first, with its 95 % interval.{hidden}"
+    hidden = f" The {len(shown)} worst of {len(rows)}." if rest else ""
+    return f"F1 of each {noun}, lowest first, with its 95 % interval.{hidden}"
 
 
 def draw_regression(predicted: np.ndarray, actual: np.ndarray, folder: Path) -> Figures:

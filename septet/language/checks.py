@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from septet.data.account import Account
 from septet.data.labels import shown, warn_of_labels
 from septet.language.sources import LONGEST
-from septet.language.texts import Texts, normalised
+from septet.language.texts import Labels, Texts, names_of, normalised
 
 MOST_NAMED = 100
 """So many findings of one kind are spelled out; the others are counted."""
 TELLING = 20
 """Letters from which a text does not repeat by coincidence."""
 LONGEST_LABEL = 200
+SHOWN_LABELS = 5
+"""Of one text in a message."""
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
 """Tab, line feed, form feed, carriage return and next line are white space."""
@@ -74,21 +76,24 @@ def reject_texts(texts: Texts, account: Account) -> Texts:
     return texts if len(kept) == len(texts) else texts.take(kept)
 
 
-def _problem(text: str, label: str) -> tuple[str, str, str] | None:
+def _problem(text: str, label: Labels) -> tuple[str, str, str] | None:
+    names = names_of(label)
     if not text.strip():
         return "empty-text", "The text is empty.", "Write it or remove the row."
     if len(text) > LONGEST:
         reason = f"The text has {len(text):,} characters; at most {LONGEST:,} are read."
         return "over-long", reason, "Cut it into several texts, or look for a quote left open."
-    if "\x00" in text or "\x00" in label:
+    if "\x00" in text or any("\x00" in name for name in names):
         return "nul-byte", "The row holds a NUL byte.", "Remove it; it is no text."
-    if is_broken(text) or is_broken(label):
+    if is_broken(text) or any(map(is_broken, names)):
         reason = "The row has half of a surrogate pair, which is no character."
         return "half-a-character", reason, "Export the text again as UTF-8."
-    if not label:
+    if label == "":
         return "missing-label", "The class is missing.", "Fill it in or remove the row."
-    if len(label) > LONGEST_LABEL:
-        reason = f"The class has {len(label):,} characters, as a text has."
+    longest = max(map(len, names), default=0)
+    if longest > LONGEST_LABEL:
+        noun = "class" if isinstance(label, str) else "label"
+        reason = f"The {noun} has {longest:,} characters, as a text has."
         return "over-long-label", reason, "Look whether columns are swapped or a quote is open."
     return None
 
@@ -113,7 +118,6 @@ def check_texts(texts: Texts, account: Account) -> None:
                 found.append((texts.place(row), message.format(found=shown)))
         warn_each(account, code, found, remedy, rest)
     check_repeats(texts, account)
-    check_labels(texts, account)
 
 
 def warn_each(
@@ -161,7 +165,8 @@ def _compare(texts: Texts, first: int, row: int) -> tuple[str, str]:
     labels = texts.labels[first], texts.labels[row]
     homes = texts.homes[first], texts.homes[row]
     if labels[0] != labels[1]:
-        message = f"Of class {shown(labels[1])}; the same text at {other} is {shown(labels[0])}."
+        known, own = map(_said, labels)
+        message = f"Of {own}; the same text at {other} is of {known}."
         return "conflicting-labels", message
     if homes[0] != homes[1]:
         message = f"In '{homes[1] or 'train'}'; the same text at {other} is in '{homes[0]}'."
@@ -169,19 +174,29 @@ def _compare(texts: Texts, first: int, row: int) -> tuple[str, str]:
     return "duplicate", f"The same text as {other}."
 
 
+def _said(labels: Labels) -> str:
+    if isinstance(labels, str):
+        return f"class {shown(labels)}"
+    named = ", ".join(map(shown, labels[:SHOWN_LABELS]))
+    named += ", ..." if len(labels) > SHOWN_LABELS else ""
+    return f"label{'s' if len(labels) > 1 else ''} {named}" if labels else "no label"
+
+
 def check_labels(texts: Texts, account: Account) -> None:
     """Report typing errors in classes, classes with one text, imbalance, and no classes at all."""
     whole = texts.files[0]
-    counts = warn_of_labels(texts.labels, account, place=texts.place, whole=whole, noun="text")
+    labels = [name for label in texts.labels for name in names_of(label)]
+    counts = warn_of_labels(labels, account, place=texts.place, whole=whole, noun="text")
     _forbid(texts, counts, account)
 
 
 def _forbid(texts: Texts, counts: Counter[str], account: Account) -> None:
     """Labels from which nothing can be learned."""
     if len(counts) < 2:
-        message = f"Every text is of the class {shown(texts.labels[0])}."
+        message = f"Every text is of the class {shown(next(iter(counts)))}."
         account.forbid("one-class", texts.files[0], message, "Add texts of other classes.")
     elif len(texts) >= 20 and len(counts) > 0.5 * len(texts):
         message = f"There are {len(counts)} different classes for {len(texts)} texts."
-        remedy = "Choose another data.label_column, or look whether columns are swapped."
+        remedy = "Choose another data.label_column, or look whether columns are swapped. "
+        remedy += "Where a text has several labels, say with data.label_separator what parts them."
         account.forbid("too-many-classes", texts.files[0], message, remedy)

@@ -1,4 +1,4 @@
-"""The tasks sentiment-analysis and text-classification: which class each text belongs to."""
+"""The tasks sentiment-analysis and text-classification: the class, or the labels, of each text."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from septet.config import TrainingOptions
 from septet.data.dataset import Dataset, Split
 from septet.engine.tuning import require_start
 from septet.errors import DataError
 from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
-from septet.language import encoder_start, hub_folder
+from septet.evaluation.multilabel import LabelsAnswer, evaluate_labels, label_answers
+from septet.language import encoder_start, hub_folder, labelling
 from septet.language import inputs as text_inputs
 from septet.language.encoder_start import PretrainedEncoder
 from septet.language.encoding import choose_length, framed, pad, waste
@@ -22,6 +24,7 @@ from septet.language.tokenizing import learn_tokenizer, tokenizer_of
 from septet.task import Arrays, Augment, Explanation, Prepared, Task
 
 if TYPE_CHECKING:
+    from septet.engine.losses import Loss
     from septet.engine.tuning import Tuning
 
 MOST_TOKENS = 512
@@ -31,7 +34,11 @@ MANY_TEXTS = 50_000
 SHOWN = 300
 """Characters of a mistaken text in the scores."""
 
+EXPLAINED = 8
+"""Labels of one text whose words are explained: the likeliest."""
+
 Label = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class PreparedTexts(BaseModel):
@@ -44,20 +51,29 @@ class PreparedTexts(BaseModel):
     length: Annotated[int, Field(ge=1, le=4096)]
     num_examples: Annotated[int, Field(ge=1, lt=2**53)]
     pretrained: PretrainedEncoder | None = None
+    thresholds: list[Probability] | None = None
+    """Of each label the probability from which it is given; None where a text has one class."""
+    shares: list[Probability] | None = None
+    """Of each label the share of training texts that have it; None where a text has one class."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "PreparedTexts":
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("two classes are the same")
+        for values in (self.thresholds, self.shares):
+            if (values is None) != (self.shares is None):
+                raise ValueError("thresholds and shares of labels come together")
+            if values is not None and len(values) != len(self.classes):
+                raise ValueError("there is not one threshold and one share for each label")
         return self
 
 
 class TextClassification(Task):
-    """Which class each text belongs to."""
+    """Which class each text belongs to, or which of several labels it has."""
 
     name: ClassVar[str] = "text-classification"
     summary: ClassVar[str] = (
-        "Predict the class of a text (CSV, JSON lines, Parquet, or a folder a class)"
+        "Predict the class or the labels of a text (CSV, JSON lines, Parquet, or a folder a class)"
     )
     data_options: ClassVar = TextDataOptions
     model_options: ClassVar = TextModelOptions
@@ -91,10 +107,16 @@ class TextClassification(Task):
         self, dataset: Dataset, options: TextDataOptions, model_options: TextModelOptions
     ) -> Prepared:
         """As `prepare`, or with the tokens of the encoder that training starts from."""
+        several = bool(dataset.facts.get("several"))
+        labelling.require_several(model_options, several)
         if model_options.pretrained is None:
-            return self.prepare(dataset, options)
-        tokenizer, shape = encoder_start.described(model_options)
-        return _prepared(dataset, options, tokenizer, shape)
+            prepared = self.prepare(dataset, options)
+        else:
+            tokenizer, shape = encoder_start.described(model_options)
+            prepared = _prepared(dataset, options, tokenizer, shape)
+        if several:
+            prepared |= labelling.learned(dataset, prepared["classes"], model_options)
+        return prepared
 
     def settle(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Settings whose `pretrained` names the same from everywhere and later."""
@@ -107,8 +129,10 @@ class TextClassification(Task):
         return encoder_start.TRAINING_DEFAULTS
 
     def passes(self, prepared: Prepared) -> tuple[int, int, int]:
-        """Few where training starts from an encoder."""
-        return super().passes(prepared) if prepared["pretrained"] is None else encoder_start.PASSES
+        """Few where training starts from an encoder, many where a text has several labels."""
+        if prepared["pretrained"] is not None:
+            return encoder_start.PASSES
+        return labelling.PASSES if labelling.has_several(prepared) else super().passes(prepared)
 
     def pretrained(self, options: TextModelOptions) -> str | None:
         """SHA-256 of the encoder that training starts from."""
@@ -122,12 +146,18 @@ class TextClassification(Task):
         options: TextModelOptions,
         note: Callable[[str], None],
     ) -> "Tuning | None":
-        """Weights of the encoder at `model.pretrained`, and how they are trained on."""
+        """Weights of the encoder at `model.pretrained`, and how they are trained on.
+
+        Of several labels a text each begins as likely as it is among the training texts.
+        """
+        if labelling.has_several(prepared):
+            labelling.start_from_shares(network, prepared)
         return None if options.pretrained is None else encoder_start.start(network, options, note)
 
     def arrays(self, split: Split, prepared: Prepared) -> tuple[Arrays, np.ndarray]:
-        """Tokens, int32 [texts, length], and labels, int32 [texts]."""
-        return _encoded(split.examples["texts"].tolist(), prepared), _labels(split, prepared)
+        """Tokens, int32 [texts, length], and labels, int32 [texts] or uint8 [texts, labels]."""
+        targets = labelling.targets_of if labelling.has_several(prepared) else _labels
+        return _encoded(split.examples["texts"].tolist(), prepared), targets(split, prepared)
 
     def row_lengths(self, inputs: Arrays, prepared: Prepared) -> np.ndarray | None:
         """Tokens of each text."""
@@ -192,17 +222,41 @@ class TextClassification(Task):
 
         return change
 
+    def objective(self, training: TrainingOptions, prepared: Prepared) -> "Loss | None":
+        """Of several labels a text binary cross-entropy, otherwise what the settings name."""
+        several = labelling.has_several(prepared)
+        return labelling.loss_of(training, self.name) if several else None
+
+    def calibrate(
+        self,
+        outputs: Callable[[], np.ndarray],
+        split: Split,
+        prepared: Prepared,
+        options: TextModelOptions,
+    ) -> Prepared:
+        """Of several labels a text the threshold of each."""
+        return labelling.calibrated(outputs, split, prepared, options)
+
     def evaluate(self, outputs: np.ndarray, split: Split, prepared: Prepared) -> dict[str, Any]:
-        """Accuracy and its kin, and the texts of the worst mistakes."""
-        found = evaluate_classification(outputs, _labels(split, prepared), prepared["classes"])
+        """Accuracy or F1 and their kin, and the texts of the worst mistakes."""
+        names = prepared["classes"]
+        if labelling.has_several(prepared):
+            truths = labelling.targets_of(split, prepared)
+            found = evaluate_labels(outputs, truths, names, prepared["thresholds"])
+        else:
+            found = evaluate_classification(outputs, _labels(split, prepared), names)
         texts = split.examples["texts"]
         for entry in found["mistakes"]:
             text = str(texts[entry["row"]])
             entry["text"] = text if len(text) <= SHOWN else text[:SHOWN] + "…"
         return found
 
-    def answer(self, outputs: np.ndarray, prepared: Prepared) -> list[ClassAnswer]:
-        """The likeliest class of each text, and the probability of every class."""
+    def answer(
+        self, outputs: np.ndarray, prepared: Prepared
+    ) -> list[ClassAnswer] | list[LabelsAnswer]:
+        """The likeliest class of each text or its labels, and the probability of every one."""
+        if labelling.has_several(prepared):
+            return label_answers(outputs, prepared["classes"], prepared["thresholds"])
         return class_answers(outputs, prepared["classes"])
 
     def draw(
@@ -213,9 +267,14 @@ class TextClassification(Task):
         prepared: Prepared,
         folder: Path,
     ) -> list[tuple[str, str]]:
-        """Confusion matrix, reliability and scores by class, as pictures in `folder`."""
-        from septet.evaluation.figures import draw_classification
+        """Confusion matrix, reliability and scores by class, as pictures in `folder`.
 
+        Of several labels a text the last alone.
+        """
+        from septet.evaluation.figures import draw_classification, draw_labels
+
+        if labelling.has_several(prepared):
+            return draw_labels(evaluation, prepared["classes"], folder)
         labels = _labels(split, prepared)
         return draw_classification(evaluation, outputs, labels, prepared["classes"], folder)
 
@@ -226,8 +285,11 @@ class TextClassification(Task):
     def explain(
         self, network: Any, weights: Any, inputs: Any, prepared: Prepared
     ) -> list[Explanation]:
-        """What each word added to the likeliest class; see `septet.language.explaining`."""
-        from septet.language.explaining import explain_texts
+        """What each word added to the likeliest class; see `septet.language.explaining`.
+
+        Of several labels a text, to each that is given, and to the likeliest where none is.
+        """
+        from septet.language.explaining import explain_labels, explain_texts
 
         texts = text_inputs.read_inputs(inputs)
         checked = _checked(prepared)
@@ -237,7 +299,15 @@ class TextClassification(Task):
         if checked.pretrained is not None:
             # The begin of the text has none of its characters.
             spans = [[(0, 0), *known[: checked.length - 2]] for known in spans]
-        return explain_texts(network, weights, tokens, texts, spans, checked.classes)
+        known = (network, weights, tokens, texts, spans, checked.classes)
+        if checked.thresholds is None:
+            return explain_texts(*known)
+        return explain_labels(*known, checked.thresholds, most=EXPLAINED)
+
+    def truth(self, split: Split, row: int) -> Any:
+        """The class of an example, or a list of its labels."""
+        labels = split.targets[row]
+        return labels if isinstance(labels, str) else list(labels)
 
     def explainable(self, split: Split, row: int) -> str:
         """The text of an example."""
@@ -321,6 +391,11 @@ def _labels(split: Split, prepared: Prepared) -> np.ndarray:
     """
     place = {name: number for number, name in enumerate(prepared["classes"])}
     names: Sequence[str] = split.targets.tolist()
+    if any(isinstance(name, tuple) for name in names):
+        raise DataError(
+            "The model gives each text one class, and these texts have any number of labels. "
+            "Give texts with a class each, or leave out data.label_separator."
+        )
     unknown = sorted(set(names) - place.keys())
     if unknown:
         known = ", ".join(prepared["classes"][:20])

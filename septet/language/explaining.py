@@ -6,10 +6,12 @@ added is the score beyond that of the zeros, but for what the sum's steps leave 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from septet.language.labelling import given_labels
 from septet.language.tokenizer_schema import END, START
 from septet.language.tokenizing import Span, word_pattern
 from septet.task import Explanation
@@ -28,8 +30,9 @@ def explain_texts(
     texts: Sequence[str],
     spans: Sequence[Sequence[Span]],
     classes: Sequence[str],
+    chosen: np.ndarray | None = None,
 ) -> list[Explanation]:
-    """What each word of each text added to the likeliest class.
+    """What each word of each text added to the likeliest class, or to a chosen label.
 
     Args:
         network: Of `septet.models.text`.
@@ -38,6 +41,8 @@ def explain_texts(
         texts: The texts themselves.
         spans: Of each text, where its tokens are.
         classes: In the order of the logits.
+        chosen: Of each text the place of the label that is explained by its logit alone; None
+            for the likeliest class, explained by its logit above the mean of the others.
     """
     run = attributor(network, weights)
     explanations = []
@@ -45,13 +50,18 @@ def explain_texts(
         part = tokens[first : first + TOGETHER]
         padded = np.zeros((TOGETHER, tokens.shape[1]), np.int32)
         padded[: len(part)] = part
-        chosen, scores, baselines, added = (np.asarray(array) for array in run(padded))
+        wanted = None
+        if chosen is not None:
+            wanted = np.zeros(TOGETHER, np.int32)
+            wanted[: len(part)] = chosen[first : first + TOGETHER]
+        found = (np.asarray(array) for array in run(padded, wanted))
+        places, scores, baselines, added = found
         for row in range(len(part)):
             number = first + row
             of_tokens = added[row, : len(spans[number])].astype(np.float64)
             explanations.append(
                 Explanation(
-                    classes[int(chosen[row])],
+                    classes[int(places[row])],
                     float(scores[row]),
                     float(baselines[row]),
                     tuple(of_words(texts[number], spans[number], of_tokens)),
@@ -60,11 +70,66 @@ def explain_texts(
     return explanations
 
 
-def attributor(network: Any, weights: tuple[list[Any], list[Any]]) -> Any:
-    """A compiled function of tokens [n, time].
+def explain_labels(
+    network: Any,
+    weights: tuple[list[Any], list[Any]],
+    tokens: np.ndarray,
+    texts: Sequence[str],
+    spans: Sequence[Sequence[Span]],
+    names: Sequence[str],
+    thresholds: Sequence[float],
+    *,
+    most: int,
+) -> list[Explanation]:
+    """What each word of each text added to each label that is given to it.
 
-    It gives the likeliest class [n], its score, that of no vectors, and what each token added
-    [n, time].
+    Args:
+        network: As of `explain_texts`, and so are the next four.
+        weights: See there.
+        tokens: See there.
+        texts: See there.
+        spans: See there.
+        names: Of the labels, in the order of the logits.
+        thresholds: Probabilities from which labels are given.
+        most: Labels of one text that are explained, the likeliest; where none is given, one.
+    """
+    found = given_labels(logits_of(network, weights, tokens), thresholds, most)
+    rows = [row for row, (places, _) in enumerate(found) for _ in places]
+    chosen = np.array([place for places, _ in found for place in places], np.int32)
+    each = iter(
+        explain_texts(
+            network, weights, tokens[rows], [texts[row] for row in rows],
+            [spans[row] for row in rows], names, chosen,
+        )
+    )  # fmt: skip
+    explanations = []
+    for places, is_given in found:
+        first, *others = [next(each) for _ in places]
+        explanations.append(replace(first, is_given=is_given, others=tuple(others)))
+    return explanations
+
+
+def logits_of(network: Any, weights: tuple[list[Any], list[Any]], tokens: np.ndarray) -> np.ndarray:
+    """The network's outputs, float32 [n, labels]."""
+    import jax
+
+    def call(part: np.ndarray) -> Any:
+        return _first(network.stateless_call(*weights, {"tokens": part}, training=False)[0])
+
+    compiled = jax.jit(call)
+    outputs = []
+    for first in range(0, len(tokens), TOGETHER):
+        part = tokens[first : first + TOGETHER]
+        padded = np.pad(part, ((0, TOGETHER - len(part)), (0, 0)))
+        outputs.append(np.asarray(compiled(padded))[: len(part)])
+    return np.concatenate(outputs)
+
+
+def attributor(network: Any, weights: tuple[list[Any], list[Any]]) -> Any:
+    """A compiled function of tokens [n, time] and perhaps a label for each, [n].
+
+    It gives the label or the likeliest class [n], its score, that of no vectors, and what each
+    token added [n, time].
     """
     import jax
     import jax.numpy as jnp
@@ -84,16 +149,18 @@ def attributor(network: Any, weights: tuple[list[Any], list[Any]]) -> Any:
         ]
         return part.stateless_call(*own, inputs, training=False)[0]
 
-    def score(logits: Any, chosen: Any) -> Any:
-        """Logit of the chosen class above the mean of the others."""
-        own = jnp.take_along_axis(logits, chosen[:, None], axis=1)[:, 0]
-        return own - (logits.sum(axis=1) - own) / max(logits.shape[1] - 1, 1)
+    def run(tokens: Any, labels: Any, values: Any) -> Any:
+        def score(logits: Any, chosen: Any) -> Any:
+            """Logit of a label, or of the chosen class above the mean of the others."""
+            own = jnp.take_along_axis(logits, chosen[:, None], axis=1)[:, 0]
+            if labels is not None:
+                return own
+            return own - (logits.sum(axis=1) - own) / max(logits.shape[1] - 1, 1)
 
-    def run(tokens: Any, values: Any) -> Any:
         found = call(below, tokens, values)
         found = list(found) if isinstance(found, list | tuple) else [found]
         logits = _first(call(above, [tokens, *found], values))
-        chosen = logits.argmax(axis=1)
+        chosen = logits.argmax(axis=1) if labels is None else labels
 
         # Marks of begin and end are no part of what is said.
         said = ((tokens != START) & (tokens != END))[:, :, None]
@@ -122,7 +189,7 @@ def attributor(network: Any, weights: tuple[list[Any], list[Any]]) -> Any:
         return chosen, score(logits, chosen), score(nothing, chosen), of_tokens
 
     compiled = jax.jit(run)
-    return lambda tokens: compiled(tokens, values)
+    return lambda tokens, labels=None: compiled(tokens, labels, values)
 
 
 def _first(outputs: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from septet.data.account import Rejection
 from septet.data.table_files import SUFFIXES as TABLES
-from septet.data.table_files import Table, read_table
+from septet.data.table_files import ListCell, Table, read_table
 from septet.errors import DataError
 from septet.language.documents import SUFFIXES, read_document, shown
 from septet.language.sources import LONGEST, LONGEST_FILE, TEXT_NAMES
@@ -62,11 +62,14 @@ def _texts_in(path: Path) -> list[str]:
         if isinstance(found, Rejection):
             raise DataError(f"{name}: {found.reason} {found.remedy}")
         return [_usable(found.text, name)]
-    table = read_table(path, name)
+    table = read_table(path, name, lists=True)
     if table.rejections:
         first = table.rejections[0]
         raise DataError(f"{name}, line {first.line}: {first.reason} {first.remedy}")
     cells = table.column(_text_column(table))
+    for cell, line in zip(cells, table.lines, strict=True):
+        if isinstance(cell, ListCell):
+            raise DataError(f"{name}, line {line}: a list is there. Expected a text.")
     return [
         _usable(cell or "", f"{name}, line {line}")
         for cell, line in zip(cells, table.lines, strict=True)

@@ -1,6 +1,6 @@
 """Settings of text classification; their descriptions are the help and the docs."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,14 @@ class TextDataOptions(DataOptions):
     )
     label_column: str | None = Field(
         default=None, description="Column that holds the class; guessed from the names if absent."
+    )
+    label_separator: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=10,
+        description="What stands between labels in a cell that names several, such as ',' or '|': "
+        "a text then has any number of labels, none where the cell is empty. Lists of labels in "
+        "JSON lines and Parquet need no separator.",
     )
     split_column: str | None = Field(
         default=None,
@@ -48,7 +56,14 @@ class TextDataOptions(DataOptions):
 
 
 class TextModelOptions(ModelOptions):
-    """Which network, and how training texts are changed."""
+    """Which network, how training texts are changed, and which labels are given."""
+
+    threshold: Annotated[float, Field(gt=0.0, lt=1.0)] | Literal["tuned"] = Field(
+        default="tuned",
+        description="Probability from which a text is given a label, where it may have several: "
+        "one number for all, or tuned: for each label what gives the best F1 of the validation "
+        "texts, 0.5 where fewer than ten of them have it.",
+    )
 
     architecture: NetworkKind | Literal["auto"] = Field(
         default="auto",

@@ -1,8 +1,10 @@
 """From labelled texts on disk to checked splits of examples."""
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,33 +12,43 @@ from septet.data.account import Account
 from septet.data.dataset import SPLIT_NAMES, Dataset, Split
 from septet.data.splitting import limited, make_splits
 from septet.errors import DataError
-from septet.language import checks
+from septet.language import checks, label_sets
 from septet.language.options import TextDataOptions
 from septet.language.sources import read_texts
-from septet.language.texts import Texts, normalised
+from septet.language.texts import Texts, names_of, normalised
 
 
 def read_dataset(source: Path, options: TextDataOptions, seed: int) -> Dataset:
     """Read, check and split the labelled texts at `source`.
 
-    Examples are {"texts": object array of str}; targets are class names.
+    Examples are {"texts": object array of str}; targets are class names, or tuples of labels
+    where the fact "several" is true.
 
     Raises:
         DataError: `source` as a whole cannot be understood.
     """
     account = Account()
-    texts = checks.reject_texts(read_texts(source, options, account), account)
+    texts = read_texts(source, options, account)
+    if texts.several:
+        texts = label_sets.read_label_sets(texts, options.label_separator, account)
+    texts = checks.reject_texts(texts, account)
     _require_texts(texts, account, source.name)
     texts = _known_classes(texts, account)
     _require_texts(texts, account, source.name)
     checks.check_texts(texts, account)
+    check_labels = label_sets.check_label_sets if texts.several else checks.check_labels
+    check_labels(texts, account)
     rows = split_rows(texts, options, seed)
     rows = limited(rows, options.limit, seed=seed, account=account, noun="texts")
     splits = {name: _split(texts, chosen) for name, chosen in rows.items()}
     account.classes = _count_classes(splits)
     account.close({name: len(split) for name, split in splits.items()})
-    classes = sorted(set(texts.labels), key=class_order)
-    return Dataset(splits, account, {"classes": classes})
+    classes = sorted({n for labels in texts.labels for n in names_of(labels)}, key=class_order)
+    if texts.several:
+        label_sets.warn_of_untrained(classes, account)
+    return Dataset(
+        splits, account, {"classes": classes} | ({"several": True} if texts.several else {})
+    )
 
 
 def _split(texts: Texts, rows: np.ndarray) -> Split:
@@ -47,11 +59,9 @@ def _split(texts: Texts, rows: np.ndarray) -> Split:
     )
 
 
-def objects(values: list[str]) -> np.ndarray:
+def objects(values: Sequence[Any]) -> np.ndarray:
     """Texts as an array of objects, which takes no more memory for the longest of them."""
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
+    return np.fromiter(values, dtype=object, count=len(values))
 
 
 def _require_texts(texts: Texts, account: Account, source: str) -> None:
@@ -63,18 +73,20 @@ def _require_texts(texts: Texts, account: Account, source: str) -> None:
 
 
 def _known_classes(texts: Texts, account: Account) -> Texts:
-    """Texts whose class occurs in the training split; the others become rejections."""
-    pairs = list(zip(texts.labels, texts.homes, strict=True))
-    known = {label for label, home in pairs if home in ("", "train")}
-    if not known:
+    """Texts whose classes occur in the training split; the others become rejections."""
+    trained = [row for row, home in enumerate(texts.homes) if home in ("", "train")]
+    if not trained:
         raise DataError("No usable text is for training. Put some into the train split.")
+    known = {name for row in trained for name in names_of(texts.labels[row])}
+    noun = "label" if texts.several else "class"
     kept = []
-    for row, (label, _) in enumerate(pairs):
-        if label in known:
+    for row, labels in enumerate(texts.labels):
+        unknown = next((name for name in names_of(labels) if name not in known), None)
+        if unknown is None:
             kept.append(row)
             continue
-        reason = f"The class '{label[:80]}' is not in the training split."
-        remedy = "Correct it, or add training texts of that class."
+        reason = f"The {noun} '{unknown[:80]}' is not in the training split."
+        remedy = f"Correct it, or add training texts of that {noun}."
         account.rejections.append(texts.rejection(row, "unknown-class", reason, remedy))
     return texts if len(kept) == len(texts) else texts.take(kept)
 
@@ -95,7 +107,7 @@ def split_rows(texts: Texts, options: TextDataOptions, seed: int) -> dict[str, n
         shares["validation"] = options.validation_fraction * (1 - shares.get("test", 0.0))
     fractions = {"train": 1.0 - sum(shares.values()), **shares}
     keys = [normalised(texts.texts[row]) for row in train]
-    labels = [texts.labels[row] for row in train]
+    labels = label_sets.strata([texts.labels[row] for row in train])
     cut = make_splits(keys, labels, seed=seed, fractions=fractions)
     return {name: train[cut[name]] if name in cut else given[name] for name in SPLIT_NAMES}
 
@@ -110,9 +122,9 @@ def class_order(name: str) -> tuple[int, float, str]:
 
 
 def _count_classes(splits: Mapping[str, Split]) -> dict[str, dict[str, int]]:
-    names = sorted({name for split in splits.values() for name in split.targets}, key=class_order)
-    counts = {name: dict.fromkeys(splits, 0) for name in names}
-    for home, split in splits.items():
-        for name in split.targets:
-            counts[name][home] += 1
-    return counts
+    found = {
+        home: Counter(name for labels in split.targets for name in names_of(labels))
+        for home, split in splits.items()
+    }
+    names = sorted({name for own in found.values() for name in own}, key=class_order)
+    return {name: {home: own[name] for home, own in found.items()} for name in names}

@@ -8,7 +8,7 @@ from pathlib import Path
 from septet.data.account import Account, Rejection
 from septet.data.frame import SPLIT_STEMS, Frame, join, read_tables
 from septet.data.table_files import SUFFIXES as TABLES
-from septet.data.table_files import Cell, Table, reason_of
+from septet.data.table_files import Cell, ListCell, Table, reason_of
 from septet.errors import DataError
 from septet.language.documents import SUFFIXES, read_document, shown, walk
 from septet.language.options import TextDataOptions
@@ -18,6 +18,7 @@ TEXT_NAMES = ("text", "sentence", "review", "content", "comment", "body", "messa
 TEXT_NAMES += ("document", "phrase", "post", "headline", "question", "title", "文本", "内容")
 LABEL_NAMES = ("label", "labels", "sentiment", "class", "category", "target", "polarity", "y")
 LABEL_NAMES += ("topic", "intent", "stars", "rating", "score", "标签", "类别", "情感")
+LABEL_NAMES += ("tags", "topics", "categories", "genres", "classes")
 SPLIT_NAME = "split"
 
 HOMES = {stem: home for home, stems in SPLIT_STEMS.items() for stem in stems}
@@ -35,11 +36,35 @@ def read_texts(source: Path, options: TextDataOptions, account: Account) -> Text
         DataError: `source` as a whole cannot be understood.
     """
     if _is_folder(source) and not _holds_tables(source):
+        if options.label_separator is not None:
+            raise DataError(
+                f"{shown(source.name)} has a folder for each class, and data.label_separator is "
+                "for tables. Leave it out, or write the texts and their labels as a table."
+            )
         return read_class_folders(source, account)
-    tables = read_tables(source, account)
+    tables = read_tables(source, account, lists=True)
     first = next(iter(tables.values()))
     text, label, split = choose_columns(first, options, account)
-    return _labelled(join(tables, label, account), text, label, split, account)
+    frame = join(tables, label, account)
+    texts = Texts(several=_has_several(frame.cells[label], label, options, account))
+    return _labelled(frame, text, label, split, texts, account)
+
+
+def _has_several(
+    cells: Sequence[Cell], column: str, options: TextDataOptions, account: Account
+) -> bool:
+    """Whether cells name any number of labels each, which is noted."""
+    separator = options.label_separator
+    lists = sum(isinstance(cell, ListCell) for cell in cells)
+    # A list or two among classes are defects of their rows, and do not make labels of the others.
+    if lists and (separator is not None or 2 * lists >= sum(cell is not None for cell in cells)):
+        why = f"the column '{column}' holds lists"
+    elif separator is not None:
+        why = f"the cells of '{column}' name labels with {separator!r} between them"
+    else:
+        return False
+    account.note("several-labels", "all", f"A text may have any number of labels: {why}.")
+    return True
 
 
 def _is_folder(source: Path) -> bool:
@@ -106,9 +131,11 @@ def _by_name(columns: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def _longest(table: Table, columns: Sequence[str]) -> str | None:
-    """The column with the longest cells."""
+    """The column with the longest cells, lists not counted."""
+    cells = {name: table.column(name)[:SAMPLE_ROWS] for name in columns}
     sizes = {
-        name: sum(len(cell or "") for cell in table.column(name)[:SAMPLE_ROWS]) for name in columns
+        name: sum(len(cell or "") for cell in own if not isinstance(cell, ListCell))
+        for name, own in cells.items()
     }
     return max(columns, key=lambda name: sizes[name], default=None)
 
@@ -120,9 +147,10 @@ def _fewest_values(table: Table, columns: Sequence[str]) -> str | None:
     return min(varied, key=lambda name: counts[name], default=None)
 
 
-def _labelled(frame: Frame, text: str, label: str, split: str | None, account: Account) -> Texts:
-    """The rows of a frame; those of an unknown split become rejections."""
-    texts = Texts()
+def _labelled(
+    frame: Frame, text: str, label: str, split: str | None, texts: Texts, account: Account
+) -> Texts:
+    """`texts` with the rows of a frame; what is no row of a text becomes a rejection."""
     cells: Sequence[Cell] = frame.cells[split] if split else [None] * len(frame)
     for row, cell in enumerate(cells):
         home = frame.homes[row]
@@ -135,7 +163,21 @@ def _labelled(frame: Frame, text: str, label: str, split: str | None, account: A
             account.rejections.append(Rejection("unknown-split", file, line, reason, remedy))
             continue
         words, name = frame.cells[text][row], frame.cells[label][row]
-        texts.add(words or "", (name or "").strip(), file, line, home)
+        if isinstance(words, ListCell):
+            reason = f"The value of '{text[:80]}' is a list, not a text."
+            problem = Rejection("nested-value", file, line, reason, "Write it as one text.")
+            account.rejections.append(problem)
+        elif isinstance(name, ListCell) and not texts.several:
+            reason = f"The value of '{label[:80]}' is a list, and other rows have one class."
+            problem = Rejection("nested-value", file, line, reason, "Write one class.")
+            account.rejections.append(problem)
+        elif texts.several and name is None:
+            reason = "It is not said which labels the text has."
+            remedy = "Write [] or an empty text where it has none."
+            account.rejections.append(Rejection("missing-label", file, line, reason, remedy))
+        else:
+            name = name if isinstance(name, ListCell) else (name or "").strip()
+            texts.add(words or "", name, file, line, home)
     return texts
 
 

@@ -6,6 +6,14 @@ from dataclasses import dataclass, field
 
 from septet.data.account import Rejection
 
+Labels = str | tuple[str, ...]
+"""The class of a text, "" where none is given; or any number of labels, each once, in order."""
+
+
+def names_of(labels: Labels) -> tuple[str, ...]:
+    """The names that labels have: one of a class, any number of a text with several."""
+    return (labels,) if isinstance(labels, str) else labels
+
 
 @dataclass
 class Texts:
@@ -13,23 +21,25 @@ class Texts:
 
     Args:
         texts: The texts.
-        labels: Their classes, "" where none is given.
+        labels: Their classes; or, of `several`, tuples of labels, "" where nothing is said.
         files: File of each, for messages.
         lines: Line of each in its file, from 1; None where the file is the text.
         homes: The split that the data puts each in; "" where they do not say.
+        several: Whether a text may have any number of labels.
     """
 
     texts: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
+    labels: list[Labels] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     lines: list[int | None] = field(default_factory=list)
     homes: list[str] = field(default_factory=list)
+    several: bool = False
 
     def __len__(self) -> int:
         """Number of texts."""
         return len(self.texts)
 
-    def add(self, text: str, label: str, file: str, line: int | None, home: str) -> None:
+    def add(self, text: str, label: Labels, file: str, line: int | None, home: str) -> None:
         """One more text."""
         self.texts.append(text)
         self.labels.append(label)
@@ -45,6 +55,7 @@ class Texts:
             [self.files[row] for row in rows],
             [self.lines[row] for row in rows],
             [self.homes[row] for row in rows],
+            self.several,
         )
 
     def place(self, row: int) -> str:

@@ -28,6 +28,7 @@ def finish(training: Training, observer: Observer) -> dict[str, Any]:
     """
     session, run = training.session, training.run
     weights = training.shipped()
+    session.calibrate(weights)
     evaluation, outputs, split = _evaluate(session, weights)
     if texts := training.text_glimpses():
         evaluation = {**evaluation, "glimpses": texts}
@@ -79,7 +80,7 @@ def _explain(
         session.material.prepared,
     )
     return [
-        {"row": row, "actual": str(split.targets[row]), **explanation.to_json()}
+        {"row": row, "actual": task.truth(split, row), **explanation.to_json()}
         for row, explanation in zip(rows, explanations, strict=True)
     ]
 

@@ -27,6 +27,10 @@ TITLES = {
     "bits_per_character": "bits per character",
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
+    "exact_match": "exact match",
+    "hamming_loss": "Hamming loss",
+    "mean_average_precision": "mean average precision",
     "loss": "loss (nats)",
     "r2": "R²",
     "mean_absolute_error": "mean absolute error",
@@ -243,7 +247,7 @@ def _class_columns(entry: Mapping[str, Any]) -> tuple[list[str], str, str]:
     if "map_50" in entry:
         return ["map_50", "map", "recall_100"], "map_50", "boxes"
     main = "iou" if "iou" in entry else "f1"
-    keys = ("precision", "recall", main, "boundary_f")
+    keys = ("precision", "recall", main, "average_precision", "threshold", "boundary_f")
     return [key for key in keys if key in entry], main, "examples"
 
 
@@ -276,10 +280,19 @@ def _mistakes(
     if not entries:
         return pictures
     names = list(dict.fromkeys(key for entry in entries for key in entry))
-    rows = [[show_number(entry.get(key)) for key in names] for entry in entries]
+    rows = [[_shown(entry.get(key)) for key in names] for entry in entries]
     numbers = [place for place, key in enumerate(names) if _is_number(entries[0].get(key))]
     listed = table([title_of(key) for key in names], rows, numbers)
     return join([pictures, page.details("As a list", listed) if pictures else listed])
+
+
+def _shown(value: Any) -> str:
+    """A number, a text, or labels one after the other."""
+    return _labels(value) if isinstance(value, list) else show_number(value)
+
+
+def _labels(names: Sequence[Any]) -> str:
+    return ", ".join(map(str, names)) or "no label"
 
 
 def _explanations(
@@ -303,13 +316,24 @@ def _explanations(
 
 
 def _explanation(entry: Mapping[str, Any]) -> Html:
+    """A text and the answer to it; of several labels the text once more for each."""
+    more = [_explanation({**other, "actual": entry.get("actual")})
+            for other in entry.get("others") or []]  # fmt: skip
+    return join([_of_one(entry), *more])
+
+
+def _of_one(entry: Mapping[str, Any]) -> Html:
     parts = entry.get("parts") or []
     largest = max((abs(float(value)) for _, value in parts), default=0.0) or 1.0
     words = Html("").join(
         element("span", words, css=shade_of(float(value) / largest)) for words, value in parts
     )
-    right = entry.get("actual") == entry.get("answer")
-    verdict = "right" if right else f"in truth {entry.get('actual')}"
+    actual, is_given = entry.get("actual"), entry.get("is_given", True)
+    names = actual if isinstance(actual, list) else [actual]
+    right = (entry.get("answer") in names) == is_given
+    verdict = "right" if right else f"in truth {_labels(names)}"
+    if not is_given:
+        verdict = f"the likeliest, not given: {verdict}"
     head = element("p", element("b", entry.get("answer")), f" ({verdict})", css="faint")
     return element("div", head, element("p", Html(words)), css="explained")
 

@@ -9,7 +9,7 @@ import glob
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +184,18 @@ class Session:
             targets = self.arrays(split)[1]
             return self.predictor.summaries(self.shipped(weights), self.queries(split), targets)
         return self.predict(weights, self.queries(split))
+
+    def calibrate(self, weights: tuple[list[Any], list[Any]]) -> None:
+        """Let the task decide what needs trained weights and the validation split."""
+        task, config = self.material.task, self.material.config
+        options = validate(task.model_options, config.model, "model")
+        prepared = task.calibrate(
+            lambda: self.outputs(weights, "validation"),
+            self.split("validation"),
+            self.material.prepared,
+            options,
+        )
+        self.material = replace(self.material, prepared=prepared)
 
     def queries(self, split: str) -> dict[str, np.ndarray]:
         """What the shipped network is asked about a split; made once for validation."""

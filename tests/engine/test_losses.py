@@ -23,6 +23,28 @@ def test_softmax_survives_logits_that_overflow():
     assert measured["loss"] == pytest.approx(2e4)
 
 
+def test_sigmoid_equals_keras_and_f1_its_definition():
+    random = np.random.default_rng(0)
+    logits = (4 * random.normal(size=(50, 7))).astype(np.float32)
+    truths = (random.random((50, 7)) < 0.3).astype(np.uint8)
+    measured = LOSSES["sigmoid"].measure(logits, truths)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)(truths, logits)
+    assert measured["loss"] == pytest.approx(np.asarray(loss).item(), rel=1e-5)
+    arguments = LOSSES["sigmoid"].compile_arguments()
+    trained = np.asarray(arguments["loss"](truths.astype(np.float32), logits))
+    assert trained.shape == (50,)
+    assert trained.mean() == pytest.approx(measured["loss"], rel=1e-5)
+    (metric,) = arguments["metrics"]
+    for part in (slice(0, 20), slice(20, 50)):
+        metric.update_state(truths[part], logits[part])
+    given = logits >= 0
+    f1 = 2 * (given & (truths > 0)).sum() / (given.sum() + truths.sum())
+    assert measured["micro_f1"] == pytest.approx(f1)
+    assert np.asarray(metric.result()).item() == pytest.approx(f1, rel=1e-5)
+    nothing = LOSSES["sigmoid"].measure(np.full((2, 3), -1e4, np.float32), np.zeros((2, 3)))
+    assert nothing == {"loss": 0.0, "micro_f1": 0.0}
+
+
 def test_squared_equals_its_definition():
     outputs = np.array([[1.0], [2.0]], np.float32)
     measured = LOSSES["squared"].measure(outputs, np.array([0.0, 4.0]))

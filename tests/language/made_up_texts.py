@@ -55,6 +55,52 @@ def _chinese(draw: random.Random, label: str) -> str:
     return f"这部片子的{one}很{first}，{other}也{draw.choice(['非常', '十分', '相当'])}{second}。"
 
 
+Tagged = tuple[str, list[str]]
+"""Text and any number of labels."""
+
+
+def tagged(count: int = 240, seed: int = 0) -> list[Tagged]:
+    """Sentences labelled by what they speak of: cast, ending, music, and whether they praise it."""
+    return _tagged(count, seed, _tagged_english)
+
+
+def chinese_tagged(count: int = 240, seed: int = 0) -> list[Tagged]:
+    """The same in Chinese, labels too."""
+    return _tagged(count, seed, _tagged_chinese)
+
+
+def _tagged(count, seed, make) -> list[Tagged]:
+    draw, rows, seen = random.Random(seed), [], set()
+    while len(rows) < count:
+        text, labels = make(draw)
+        if text not in seen:
+            seen.add(text)
+            rows.append((text, sorted(labels)))
+    return rows
+
+
+def _tagged_english(draw: random.Random) -> tuple[str, list[str]]:
+    is_good, words = draw.random() < 0.4, draw.sample(THINGS, 2)
+    first, second = draw.sample(GOOD if is_good else BAD, 2)
+    labels = [word for word in words if word in ("cast", "ending", "music")]
+    text = f"The {words[0]} is {first}, and the {words[1]} seems {second} {draw.choice(ENDS)}."
+    return text, labels + ["praise"] * is_good
+
+
+def _tagged_chinese(draw: random.Random) -> tuple[str, list[str]]:
+    is_good, words = draw.random() < 0.4, draw.sample(SHI, 2)
+    first, second = draw.sample(HAO if is_good else HUAI, 2)
+    labels = [word for word in words if word in ("演员", "结局", "音乐")]
+    text = f"这部片子的{words[0]}很{first}，{words[1]}也{draw.choice(['非常', '十分'])}{second}。"
+    return text, labels + ["赞扬"] * is_good
+
+
+def tagged_json_lines(rows: Sequence[Tagged]) -> str:
+    """Rows as JSON lines with a list of labels each."""
+    lines = [json.dumps({"text": t, "tags": c}, ensure_ascii=False) for t, c in rows]
+    return "\n".join(lines) + "\n"
+
+
 def as_csv(
     rows: Sequence[tuple[str, ...]], header: tuple[str, ...] = ("text", "label"), delimiter=","
 ) -> str:

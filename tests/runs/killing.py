@@ -79,6 +79,9 @@ TEXT_SETTINGS = [
     "model.buckets=50",
 ]
 
+# Enough texts for validation that thresholds are tuned.
+LABEL_SETTINGS = [*TEXT_SETTINGS, "data.validation_fraction=0.4"]
+
 # Two lengths of rows, and blocks that are held and freed.
 ENCODER_SETTINGS = [
     *CHECKPOINTS,
@@ -170,6 +173,8 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     jobs["sentiment-analysis"] = Job(
         "sentiment-analysis", texts_for_a_job(folder / "texts.tsv"), TEXT_SETTINGS
     )
+    tagged = tagged_texts_for_a_job(folder / "tagged.jsonl")
+    jobs["several-labels"] = Job("sentiment-analysis", tagged, LABEL_SETTINGS)
     if importlib.util.find_spec("tokenizers"):
         encoder = Path(__file__).parent.parent / "language" / "encoders" / "distilbert"
         jobs["pretrained-encoder"] = Job(
@@ -248,6 +253,18 @@ def texts_for_a_job(path: Path, *, longer: bool = False) -> Path:
     return path
 
 
+def tagged_texts_for_a_job(path: Path) -> Path:
+    """Ninety sentences with none, one or both of two labels."""
+    random = np.random.default_rng(3)
+    lines = []
+    for number in range(90):
+        labels = [name for name in ("晴", "warm") if random.random() < 0.4]
+        text = f"day {number} was {' and '.join(labels) or 'dull'}"
+        lines.append(json.dumps({"text": text, "labels": labels}, ensure_ascii=False))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
 def command(arguments: list[str], environment: dict[str, str], log: str) -> None:
     """Run the command line in this process, as `python -m septet` would, output to `log`."""
     os.environ.update(environment)
@@ -318,7 +335,7 @@ class Driver:
 
 
 def outcome(run: Path) -> dict[str, str]:
-    """SHA-256 of the shipped weights, of the last whole state, and of the log."""
+    """SHA-256 of the shipped weights, of the last whole state, and of the log; what was learned."""
     last = sorted((run / "checkpoints").glob("step-*"))[-1]
     files = {
         "weights": run / "model" / "weights.safetensors",
@@ -329,4 +346,5 @@ def outcome(run: Path) -> dict[str, str]:
         name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()
     }
     receipt = json.loads((run / "receipt.json").read_text())
+    found["prepared"] = json.loads((run / "model" / "model.json").read_text())["prepared"]
     return {**found, "receipt": receipt["weights"] + receipt["log"], "step": last.name}

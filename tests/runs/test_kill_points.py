@@ -16,6 +16,7 @@ KILLS = {
     "image-generation": 4,
     "semantic-segmentation": 2,
     "sentiment-analysis": 4,
+    "several-labels": 2,
     "pretrained-encoder": 1,
     "translation": 2,
     "object-detection": 2,
