@@ -95,7 +95,7 @@ def answer_all(
                 rows += _as_rows(model, answers, explanations, part, out)
             else:
                 _show(model, answers, explanations, part, out)
-    if out and not _is_drawn(answers[0], explanations):
+    if out and answers and not _is_drawn(answers[0], explanations):
         note_unused(model, out)
     if remark := drawing.remark_on(characters):
         click.echo(remark, err=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from septet.evaluation.bootstrap import percentiles, plain, plain_interval, resample_counts
+from septet.evaluation.counting import Counts, mean_of_defined, ratio
 
 NUM_BINS = 15
 NUM_MISTAKES = 24
@@ -40,15 +41,6 @@ class ClassAnswer:
         others = sorted(others, key=lambda item: -item[1])[:2]
         named = ", ".join(f"{name} {value:.1%}" for name, value in others if value >= 0.01)
         return f"{self.label} {self.probability:.1%}" + (f" ({named})" if named else "")
-
-
-@dataclass(frozen=True)
-class _Counts:
-    """Per class, [..., K]: examples of it, answers naming it, and both at once."""
-
-    actual: np.ndarray
-    predicted: np.ndarray
-    correct: np.ndarray
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -163,42 +155,23 @@ def _checked(
     return logits, labels
 
 
-def _count(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> _Counts:
+def _count(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> Counts:
     def tally(values: np.ndarray) -> np.ndarray:
         return np.bincount(values, minlength=num_classes)
 
-    return _Counts(
+    return Counts(
         tally(labels),
         tally(predicted[predicted != NOTHING]),
         tally(labels[labels == predicted]),
     )
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """`part / whole`, NaN where `whole` is zero."""
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis without NaN; NaN where nothing is left."""
-    present = ~np.isnan(values)
-    return _ratio(np.where(present, values, 0.0).sum(axis=-1), present.sum(axis=-1))
-
-
-def _class_scores(counts: _Counts) -> dict[str, np.ndarray]:
+def _scores(counts: Counts) -> dict[str, np.ndarray]:
+    by_class = counts.scores()
     return {
-        "precision": _ratio(counts.correct, counts.predicted),
-        "recall": _ratio(counts.correct, counts.actual),
-        "f1": _ratio(2 * counts.correct, counts.actual + counts.predicted),
-    }
-
-
-def _scores(counts: _Counts) -> dict[str, np.ndarray]:
-    by_class = _class_scores(counts)
-    return {
-        "accuracy": _ratio(counts.correct.sum(axis=-1), counts.actual.sum(axis=-1)),
-        "balanced_accuracy": _mean(by_class["recall"]),
-        "macro_f1": _mean(by_class["f1"]),
+        "accuracy": ratio(counts.correct.sum(axis=-1), counts.actual.sum(axis=-1)),
+        "balanced_accuracy": mean_of_defined(by_class["recall"]),
+        "macro_f1": mean_of_defined(by_class["f1"]),
     }
 
 
@@ -218,7 +191,7 @@ def _bootstrap(
     for drawn in resample_counts(len(labels), resamples, seed):
         counts = cells.count(drawn)
         rows.append({**_scores(counts), "loss": drawn.astype(np.float64) @ losses / len(labels)})
-        class_rows.append(_class_scores(counts))
+        class_rows.append(counts.scores())
     return (
         _joined(rows, ("accuracy", "balanced_accuracy", "macro_f1", "loss"), (0,)),
         _joined(class_rows, ("precision", "recall", "f1"), (0, num_classes)),
@@ -252,11 +225,11 @@ class _Cells:
         self.labels, predicted_plus_one = np.divmod(cells, num_classes + 1)
         self.predicted = predicted_plus_one - 1
 
-    def count(self, drawn: np.ndarray) -> _Counts:
+    def count(self, drawn: np.ndarray) -> Counts:
         """Counts [R, K] of resamples: how often each example, in `order`, was drawn [R, N]."""
         sums = np.add.reduceat(drawn, self.starts, axis=1)
         hits = np.where(self.labels == self.predicted, self.labels, NOTHING)
-        return _Counts(*(self._sum(sums, by) for by in (self.labels, self.predicted, hits)))
+        return Counts(*(self._sum(sums, by) for by in (self.labels, self.predicted, hits)))
 
     def _sum(self, sums: np.ndarray, groups: np.ndarray) -> np.ndarray:
         order = np.argsort(groups, kind="stable")
@@ -269,9 +242,9 @@ class _Cells:
 
 
 def _per_class(
-    counts: _Counts, samples: Mapping[str, np.ndarray], class_names: Sequence[str]
+    counts: Counts, samples: Mapping[str, np.ndarray], class_names: Sequence[str]
 ) -> list[dict[str, Any]]:
-    scores = _class_scores(counts)
+    scores = counts.scores()
     nothing = np.full((2, len(class_names)), np.nan)
     intervals = {
         name: percentiles(values) if len(values) else nothing for name, values in samples.items()

@@ -18,6 +18,7 @@ from septet.evaluation.bootstrap import (
     resample_counts,
 )
 from septet.evaluation.classification import NUM_MISTAKES
+from septet.evaluation.counting import Counts, mean_of_defined, ratio
 
 MOST_SHOWN = 3
 """Labels that were not given and are still named beside an answer."""
@@ -147,16 +148,7 @@ def average_precision(
     gained = np.diff(hits, axis=1, prepend=0.0)
     precision = np.divide(hits, given, out=np.zeros_like(hits), where=given > 0)
     total = (weights * is_true).sum(axis=1)
-    return _ratio((gained * precision).sum(axis=1), total)
-
-
-@dataclass(frozen=True)
-class _Counts:
-    """Per label, [..., K]: examples that have it, that were given it, and both at once."""
-
-    actual: np.ndarray
-    given: np.ndarray
-    correct: np.ndarray
+    return ratio((gained * precision).sum(axis=1), total)
 
 
 def evaluate_labels(
@@ -196,7 +188,7 @@ def evaluate_labels(
     given = probabilities >= np.asarray(thresholds)
     given = np.where(usable[:, None], given, ~truths)
     losses = row_losses(np.where(usable[:, None], logits, 0.0), truths)
-    counts = _Counts(truths.sum(axis=0), given.sum(axis=0), (truths & given).sum(axis=0))
+    counts = Counts(truths.sum(axis=0), given.sum(axis=0), (truths & given).sum(axis=0))
     wrong = np.mean(given != truths, axis=1)
     precisions = np.array(
         [
@@ -231,35 +223,16 @@ def _affordable(shape: tuple[int, int], resamples: int) -> int:
     return min(resamples, max(FEWEST_RESAMPLES, WORK // cells))
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """`part / whole`, NaN where `whole` is zero."""
-    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis without NaN; NaN where nothing is left."""
-    present = ~np.isnan(values)
-    return _ratio(np.where(present, values, 0.0).sum(axis=-1), present.sum(axis=-1))
-
-
-def _label_scores(counts: _Counts) -> dict[str, np.ndarray]:
-    return {
-        "precision": _ratio(counts.correct, counts.given),
-        "recall": _ratio(counts.correct, counts.actual),
-        "f1": _ratio(2 * counts.correct, counts.actual + counts.given),
-    }
-
-
-def _scores(counts: _Counts, means: np.ndarray, precisions: np.ndarray) -> dict[str, np.ndarray]:
+def _scores(counts: Counts, means: np.ndarray, precisions: np.ndarray) -> dict[str, np.ndarray]:
     """Scores [...] of counts [..., K], of the means [3, ...] over rows, and precisions [..., K]."""
     exact, wrong, loss = means
-    total = counts.actual.sum(axis=-1) + counts.given.sum(axis=-1)
+    total = counts.actual.sum(axis=-1) + counts.predicted.sum(axis=-1)
     return {
-        "micro_f1": _ratio(2 * counts.correct.sum(axis=-1), total),
-        "macro_f1": _mean(_label_scores(counts)["f1"]),
+        "micro_f1": ratio(2 * counts.correct.sum(axis=-1), total),
+        "macro_f1": mean_of_defined(counts.scores()["f1"]),
         "exact_match": exact,
         "hamming_loss": wrong,
-        "mean_average_precision": _mean(precisions),
+        "mean_average_precision": mean_of_defined(precisions),
         "loss": loss,
     }
 
@@ -283,7 +256,7 @@ def _bootstrap(
     blocks: list[tuple[Samples, Samples]] = []
     for drawn in resample_counts(count, resamples, seed):
         weights = drawn.astype(np.float32)
-        counts = _Counts(*(weights @ group for group in groups))
+        counts = Counts(*(weights @ group for group in groups))
         precisions = np.full(counts.actual.shape, np.nan)
         if has_precision:
             for label in range(num_labels):
@@ -291,12 +264,12 @@ def _bootstrap(
                     probabilities[:, label], truths[:, label], drawn
                 )
         scores = _scores(counts, by_row @ drawn.T / count, precisions)
-        blocks.append((scores, {**_label_scores(counts), "average_precision": precisions}))
+        blocks.append((scores, {**counts.scores(), "average_precision": precisions}))
     if not blocks:
-        empty = _Counts(*(np.zeros((0, num_labels)) for _ in range(3)))
+        empty = Counts(*(np.zeros((0, num_labels)) for _ in range(3)))
         nothing = np.zeros((0, num_labels))
         scores = _scores(empty, np.zeros((3, 0)), nothing)
-        return scores, {**_label_scores(empty), "average_precision": nothing}
+        return scores, {**empty.scores(), "average_precision": nothing}
     return _joined([block for block, _ in blocks]), _joined([block for _, block in blocks])
 
 
@@ -305,13 +278,13 @@ def _joined(blocks: list[Samples]) -> Samples:
 
 
 def _per_label(
-    counts: _Counts,
+    counts: Counts,
     precisions: np.ndarray,
     samples: Mapping[str, np.ndarray],
     names: Sequence[str],
     thresholds: Sequence[float],
 ) -> list[dict[str, Any]]:
-    scores = {**_label_scores(counts), "average_precision": precisions}
+    scores = {**counts.scores(), "average_precision": precisions}
     nothing = np.full((2, len(names)), np.nan)
     intervals = {
         name: percentiles(np.asarray(values, np.float64)) if len(values) else nothing

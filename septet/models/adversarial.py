@@ -47,8 +47,8 @@ def generator(
         height: Of the pictures; of "dcgan" a multiple of 4.
         width: Of the pictures; of "dcgan" a multiple of 4.
         channels: 1 for grey, 3 for colour.
-        design: "dense": two hidden dense layers; "dcgan": transposed convolutions from a
-            quarter of each side (Radford et al., arXiv:1511.06434).
+        design: "dense": two hidden dense layers; "dcgan": convolutions that double each side
+            twice, after Radford et al. (arXiv:1511.06434).
         noise_dim: Normal numbers that a picture is made from.
         filters: Of the last hidden stage; the first has twice as many. Of "dense", an
             eighth of the first hidden layer's units.

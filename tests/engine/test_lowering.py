@@ -92,6 +92,21 @@ def test_convolution_and_its_gradients_equal_xla(name):
         np.testing.assert_allclose(gradient, wanted, atol=2e-5)
 
 
+@pytest.mark.parametrize(("name", "most"), [("stem", 4 + 4), ("patches, some left over", 1)])
+def test_a_window_that_steps_is_folded_into_few_pieces(name, most):
+    shape, kernel_shape, strides, padding, _ = CONVOLUTIONS[name]
+    pictures, kernel = jnp.zeros(shape), jnp.zeros(kernel_shape)
+
+    def convolve(pictures, kernel):
+        return lax.conv_general_dilated(
+            pictures, kernel, strides, padding, dimension_numbers=numbers(len(shape))
+        )
+
+    with lowered("cpu"):
+        jaxpr = jax.make_jaxpr(convolve)(pictures, kernel)
+    assert 0 < str(jaxpr).count(" slice[") <= most
+
+
 def test_channels_first_gives_the_same():
     random = np.random.default_rng(0)
     inputs = jnp.asarray(random.normal(size=(2, 3, 6, 5)), jnp.float32)

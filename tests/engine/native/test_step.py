@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from septet.engine.native import building
+from septet.engine.native.emit import MOST_PARTS, _spread
 from septet.engine.program import Program
 from septet.engine.schedules import Control
 from septet.engine.state import TrainState
@@ -164,3 +165,14 @@ def test_a_program_of_large_products_stays_with_xla() -> None:
     made = Program(multiplies, 4, "cpu")
     made.lower(jax.eval_shape(lambda: state(wide)), BLOCK, ORDER, CONTROL)
     assert made._native is None
+
+
+@needs_compiler
+def test_every_function_is_in_one_of_a_few_texts_of_about_one_length() -> None:
+    functions = [f"void k{number}() {{{'x' * (100 * number)}}}" for number in range(40)]
+    texts = _spread(functions)
+    assert sorted(line for text in texts for line in text.split("\n")) == sorted(functions)
+    assert len(texts) == MOST_PARTS
+    assert max(map(len, texts)) < 1.3 * min(map(len, texts))
+    assert _spread(["void k0() {}"]) == ["void k0() {}"]
+    assert _spread([]) == []
