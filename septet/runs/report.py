@@ -119,6 +119,9 @@ def show_number(value: Any) -> str:
 
 def title_of(name: Any) -> str:
     """A score's or setting's name in words."""
+    split, found, score = str(name).partition("validation_")
+    if found and not split:
+        return f"validation {title_of(score)}"
     return TITLES.get(str(name), str(name).replace("_", " "))
 
 
@@ -238,8 +241,9 @@ def _per_class(evaluation: Mapping[str, Any]) -> Html:
         ]
         for entry in shown
     ]
-    header = ["class", *map(title_of, keys), f"95 % of {title_of(main)}", counted]
-    return join([element("h3", "Each class"), table(header, rows, range(1, len(header))), rest])
+    noun = "label" if "threshold" in keys else "class"
+    header = [noun, *map(title_of, keys), f"95 % of {title_of(main)}", counted]
+    return join([element("h3", f"Each {noun}"), table(header, rows, range(1, len(header))), rest])
 
 
 def _class_columns(entry: Mapping[str, Any]) -> tuple[list[str], str, str]:
