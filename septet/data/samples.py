@@ -431,10 +431,10 @@ SCENES = Sample(
     also=("semantic-segmentation",),
     summary="4,000 + 500 scenes of 160x160 pixels, made of cut-outs on photographs: boxes and "
     "masks of 8 classes",
-    licence="GPL-2.0 (cut-outs), GPL-2.0-or-later and BSD-3-Clause (photographs)",
-    origin="made here of Tux Paint's stamps (Kendrick and others, 2022), MATE's backgrounds and "
-    "scikit-image's pictures",
-    size=54_000_000,
+    licence="GPL-2.0 (cut-outs), GPL-2.0-or-later, CC-BY-SA-4.0 and BSD-3-Clause (photographs)",
+    origin="made here of Tux Paint's stamps (Kendrick and others, 2022), MATE's and Lomiri's "
+    "backgrounds and scikit-image's pictures",
+    size=57_000_000,
     file="scenes",
     remote=Composed(
         packages=(
@@ -467,6 +467,30 @@ SCENES = Sample(
                 "mate-backgrounds_1.26.0-1_all.deb",
                 ("*/nature/*.jpg", "*/abstract/Elephants.jpg"),
                 "b6af610c779ebac1c38fcc9ecd1f9d8d464036938c332b43b08786249b7969b1",
+            ),
+            Package(
+                "debian",
+                "lomiri-wallpapers-16.04",
+                "20.04.0-2",
+                "https://deb.debian.org/debian/pool/main/l/lomiri-wallpapers/"
+                "lomiri-wallpapers-16.04_20.04.0-2_all.deb",
+                tuple(
+                    f"*/{name}.jpg"
+                    for name in (
+                        "Bridge_by_Sander_Klootwijk",
+                        "Dragonfly_by_Bolly",
+                        "Picture_1A_by_freespace",
+                        "Wine_by_Jakkub_Mede",
+                        "aitzgorri_by_Aitzol_Berasategi",
+                        "analogpattern_by_Peter_Nerlich",
+                        "greentock_by_Peter_Nerlich",
+                        "life_by_Aitzol_Berasategi",
+                        "picosdeeuropa_by_Aitzol_Berasategi",
+                        "sunset_by_Aitzol_Berasategi",
+                        "umang_by_Abhishek_Mudgal",
+                    )
+                ),
+                "51afaf958141279225d5dd6ad41fe5820efaeea3722fba30ee8cdf14b439ed10",
             ),
             Package(
                 "python",

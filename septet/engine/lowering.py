@@ -12,7 +12,7 @@ import functools
 import itertools
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,12 +41,14 @@ def lowered(platform: str, *, windows: int = 0) -> Iterator["Seen"]:
             compiler that reads such patches where they lie; TooLargeError is raised at a product
             of more multiplications than this.
     """
+    global _parts_stay_apart
     seen = Seen()
     if platform != "cpu":
         yield seen
         return
     from jax import lax
 
+    _parts_stay_apart = not windows
     original = lax.conv_general_dilated, lax.reduce_window, lax.conv_transpose
     lax.conv_general_dilated = _convolution_for(original[0], windows, seen)
     lax.reduce_window = _pooling_for(original[1])
@@ -55,6 +57,35 @@ def lowered(platform: str, *, windows: int = 0) -> Iterator["Seen"]:
         yield seen
     finally:
         lax.conv_general_dilated, lax.reduce_window, lax.conv_transpose = original
+        _parts_stay_apart = False
+
+
+_parts_stay_apart = False
+
+
+def apart(function: Callable[..., Any], *arguments: Any, never: Any) -> Any:
+    """`function(*arguments)`, which XLA on a CPU may not join with what follows.
+
+    It would otherwise compute the results again within each fusion that reads them, in that
+    fusion's order; `jax.lax.optimization_barrier` is gone before XLA fuses.
+
+    Args:
+        function: Pure, of arrays.
+        arguments: For it.
+        never: Scalar that is always false, which the compiler cannot know.
+    """
+    if not _parts_stay_apart:
+        return function(*arguments)
+    import jax
+    import jax.numpy as jnp
+    from jax import lax
+
+    shapes = jax.eval_shape(function, *arguments)
+
+    def nothing(*_: Any) -> Any:
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+    return lax.cond(never, nothing, function, *arguments)
 
 
 def _convolution_for(original: Any, windows: int, seen: Seen) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 from septet.engine.compiling import compile_for, options_for
 from septet.engine.feeds import rows_of
-from septet.engine.lowering import TooLargeError, lowered
+from septet.engine.lowering import TooLargeError, apart, lowered
 from septet.engine.native import building
 from septet.engine.native.graph import UnsupportedError
 from septet.engine.native.step import MOST_PRODUCT, NativeStep
@@ -57,7 +57,8 @@ def keras_step(
     def step(state: TrainState, batch: Any, control: Control) -> tuple[TrainState, dict[str, Any]]:
         if augment is not None:
             key = jax.random.fold_in(jax.random.key(seed), state.step)
-            batch = (*augment(key, batch[0], batch[1]), *batch[2:])
+            changed = apart(augment, key, *batch[:2], never=state.step < 0)
+            batch = (*changed, *batch[2:])
         scale = rate_at(state.step, control, schedule, warmup)
         optimizer = list(state.optimizer)
         current = optimizer[rate_index]

@@ -80,6 +80,7 @@ def _vit(dim: int, depth: int, num_heads: int, patch: int) -> Kind:
 BACKBONES: Mapping[str, Kind] = {
     "small-cnn": Kind(small_cnn_maps),
     "resnet-micro": _residual([1, 1, 1, 1], width=16),
+    "resnet-patch": _residual([1, 1, 1, 1], width=24, stem="patch"),
     "resnet-mini": _residual([2, 2, 2, 2], width=24),
     "resnet18": _residual([2, 2, 2, 2]),
     "resnet34": _residual([3, 4, 6, 3]),

@@ -14,6 +14,7 @@ Name = Literal[
     "convnext-micro",
     "convnext-tiny",
     "resnet-micro",
+    "resnet-patch",
     "resnet-mini",
     "resnet18",
     "resnet34",

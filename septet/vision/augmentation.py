@@ -104,22 +104,38 @@ def _sample(picture: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Arra
     return above * (1 - down) + below * down
 
 
-def colour(strength: float) -> Change:
-    """Change brightness, contrast and, of colour pictures, saturation, each by up to `strength`.
+def colour(strength: float, hue: float = 0.0) -> Change:
+    """Change brightness, contrast and, of colour pictures, saturation and hue.
 
-    Each factor is drawn from `1 - strength` to `1 + strength`.
+    Args:
+        strength: Each of the first three factors is drawn from `1 - strength` to `1 + strength`.
+        hue: Largest turn of all colours about grey, either way, as a share of a full turn.
     """
 
     def apply(key: jax.Array, pictures: jax.Array) -> jax.Array:
         shape = (3, len(pictures), 1, 1, 1)
         factors = jax.random.uniform(key, shape, minval=1 - strength, maxval=1 + strength)
-        values = pictures.astype(jnp.float32) * factors[0]
-        middle = values.mean(axis=(1, 2, 3), keepdims=True)
-        values = middle + (values - middle) * factors[1]
+        brightness, contrast, saturation = factors
+        # One channel after the other within a row: sums over few neighbours are slow.
+        values = pictures.transpose(0, 1, 3, 2).astype(jnp.float32)
+        middle = brightness * (1 - contrast) * values.mean(axis=(1, 2, 3), keepdims=True)
+        gain = brightness * contrast
         if pictures.shape[-1] == 3:
-            grey = values.mean(axis=3, keepdims=True)
-            values = grey + (values - grey) * factors[2]
-        return to_bytes(values)
+            parts = [values[:, :, place : place + 1] for place in range(3)]
+            grey = (parts[0] + parts[1] + parts[2]) / 3
+            if hue:
+                limit = jnp.float32(2 * jnp.pi * hue)
+                for_hue = jax.random.fold_in(key, 1)
+                angle = jax.random.uniform(for_hue, shape[1:], minval=-limit, maxval=limit)
+                # Rodrigues' formula for a turn about the axis on which all channels are equal.
+                across = jnp.concatenate(
+                    [parts[2] - parts[1], parts[0] - parts[2], parts[1] - parts[0]], axis=2
+                )
+                turned = jnp.cos(angle) * (values - grey) + jnp.sin(angle) / 3**0.5 * across
+                values = grey + saturation * turned
+            else:
+                values = saturation * values + (1 - saturation) * grey
+        return to_bytes(gain * values + middle).transpose(0, 1, 3, 2)
 
     return apply
 

@@ -16,10 +16,10 @@ def augmenting(options: DetectionModelOptions, size: tuple[int, int]) -> Augment
         options: Of the network.
         size: Height and width of the pictures.
     """
-    moves = bool(options.flip or options.scale or options.shift)
+    moves = bool(options.flip or options.scale or options.shift or options.stretch)
     looks: list[augmentation.Change] = []
-    if options.colour:
-        looks.append(augmentation.colour(options.colour))
+    if options.colour or options.hue:
+        looks.append(augmentation.colour(options.colour, options.hue))
     if options.cutout:
         looks.append(augmentation.cutout(min(options.cutout, *size)))
     if not (moves or looks or options.mosaic):
@@ -39,6 +39,7 @@ def augmenting(options: DetectionModelOptions, size: tuple[int, int]) -> Augment
                 flip=bool(options.flip),
                 scale=options.scale,
                 shift=options.shift,
+                stretch=options.stretch,
             )
             pictures = moving.moved_pictures(maps, pictures)
             boxes = moving.moved_boxes(maps, boxes, size)

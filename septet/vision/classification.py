@@ -198,8 +198,8 @@ class ImageClassification(Task):
             changes.append(augmentation.zoom_and_rotate(options.crop, options.rotation))
         if options.shift:
             changes.append(augmentation.shift(min(options.shift, side)))
-        if options.colour:
-            changes.append(augmentation.colour(options.colour))
+        if options.colour or options.hue:
+            changes.append(augmentation.colour(options.colour, options.hue))
         if options.blur:
             changes.append(augmentation.blur(options.blur))
         if options.cutout:

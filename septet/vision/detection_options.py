@@ -66,12 +66,24 @@ class DetectionModelOptions(ModelOptions):
     shift: Fraction = Field(
         default=0.1, description="Move training pictures by up to this share of their sides."
     )
+    stretch: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=4.0,
+        description="Make training pictures wider or taller by up to this share.",
+    )
     colour: float = Field(
         default=0.3,
         ge=0.0,
         le=1.0,
         description="Change brightness, contrast and saturation of training pictures by up to "
         "this share.",
+    )
+    hue: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=0.5,
+        description="Turn the colours of training pictures by up to this share of a full turn.",
     )
     cutout: int = Field(
         default=0, ge=0, le=512, description="Cover a square of so many pixels a side; 0 for none."

@@ -39,9 +39,16 @@ jax.tree_util.register_dataclass(
 
 
 def random_map(
-    key: Any, batch: int, size: tuple[int, int], *, flip: bool, scale: float, shift: float
+    key: Any,
+    batch: int,
+    size: tuple[int, int],
+    *,
+    flip: bool,
+    scale: float,
+    shift: float,
+    stretch: float = 0.0,
 ) -> Map:
-    """Maps drawn for each picture: mirrored, made larger or smaller, and moved.
+    """Maps drawn for each picture: mirrored, made larger or smaller, stretched, and moved.
 
     Args:
         key: Draws everything.
@@ -50,35 +57,45 @@ def random_map(
         flip: Mirror left and right, half of the time.
         scale: A picture becomes up to `1 + scale` times as large, or as many times smaller.
         shift: Move by up to this share of the height and width, beside what keeps the middle.
+        stretch: Height over width becomes up to `1 + stretch` times as large, or as many times
+            smaller.
     """
     keys = jax.random.split(key, 4)
     height, width = size
     limit = jnp.log1p(jnp.float32(scale))
     factor = jnp.exp(jax.random.uniform(keys[0], (batch,), minval=-limit, maxval=limit))
-    step = 1.0 / factor
+    limit = jnp.log1p(jnp.float32(stretch)) / 2
+    taller = jnp.exp(
+        jax.random.uniform(jax.random.fold_in(key, 4), (batch,), minval=-limit, maxval=limit)
+    )
+    steps = jnp.stack([1.0 / (factor * taller), taller / factor])
     moved = jax.random.uniform(keys[1], (2, batch), minval=-shift, maxval=shift)
     # What is larger than the canvas may show any part of it.
-    free = jnp.abs(1.0 - step) / 2
+    free = jnp.abs(1.0 - steps) / 2
     part = jax.random.uniform(keys[2], (2, batch), minval=-1.0, maxval=1.0) * free
-    start_y = height * ((1.0 - step) / 2 + moved[0] + part[0])
-    start_x = width * ((1.0 - step) / 2 + moved[1] + part[1])
+    start_y, start_x = jnp.array([[height], [width]]) * ((1.0 - steps) / 2 + moved + part)
+    step_y, step_x = steps
     is_flipped = jax.random.bernoulli(keys[3], 0.5, (batch,)) & flip
-    end_x = start_x + step * width
+    end_x = start_x + step_x * width
     return Map(
-        start_y, step, jnp.where(is_flipped, end_x, start_x), jnp.where(is_flipped, -step, step)
+        start_y,
+        step_y,
+        jnp.where(is_flipped, end_x, start_x),
+        jnp.where(is_flipped, -step_x, step_x),
     )
 
 
 def moved_pictures(maps: Map, pictures: Any, *, fill: float = 114.0) -> Any:
     """uint8 [batch, height, width, channels], bilinear, antialiased; `fill` beyond the edge."""
-    height, width = pictures.shape[1:3]
+    batch, height, width, channels = pictures.shape
     down, shown_y = _weights(maps.start_y, maps.step_y, height)
     along, shown_x = _weights(maps.start_x, maps.step_x, width)
-    values = pictures.astype(jnp.float32) - fill
-    values = jnp.einsum("bij,bjkc->bikc", down, values)
-    values = jnp.einsum("bkl,bilc->bikc", along, values)
-    shown = shown_y[:, :, None, None] & shown_x[:, None, :, None]
-    return to_bytes(jnp.where(shown, values, 0.0) + fill)
+    values = pictures.transpose(0, 1, 3, 2).astype(jnp.float32) - fill
+    values = jnp.einsum("bjcl,bkl->bjck", values, along)
+    values = jnp.einsum("bij,bjx->bix", down, values.reshape(batch, height, channels * width))
+    values = values.reshape(batch, height, channels, width)
+    shown = shown_y[:, :, None, None] & shown_x[:, None, None, :]
+    return to_bytes(jnp.where(shown, values, 0.0) + fill).transpose(0, 1, 3, 2)
 
 
 def _weights(start: Any, step: Any, length: int) -> tuple[Any, Any]:

@@ -13,6 +13,7 @@ Architecture = Literal[
     "convnext-micro",
     "convnext-tiny",
     "resnet-micro",
+    "resnet-patch",
     "resnet-mini",
     "resnet18",
     "resnet34",
@@ -165,6 +166,12 @@ class ImageModelOptions(ModelOptions):
         le=1.0,
         description="Change brightness, contrast and saturation of training pictures by up to "
         "this share.",
+    )
+    hue: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=0.5,
+        description="Turn the colours of training pictures by up to this share of a full turn.",
     )
     blur: float = Field(
         default=0.0,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from septet.engine.lowering import lowered
+from septet.engine.lowering import apart, lowered
 
 CONVOLUTIONS = {
     "3x3 same": ((2, 7, 6, 3), (3, 3, 3, 4), (1, 1), "SAME", None),
@@ -233,3 +233,23 @@ def test_other_platforms_keep_their_convolutions():
     before = lax.conv_general_dilated
     with lowered("gpu"):
         assert lax.conv_general_dilated is before
+
+
+def test_what_is_to_stay_apart_is_not_joined_with_what_follows():
+    def double(values):
+        return {"doubled": values * 2}
+
+    def program(values, step):
+        return apart(double, values, never=step < 0)["doubled"].sum()
+
+    def compiled_text():
+        return str(jax.jit(lambda *given: program(*given)).lower(*given).compile().as_text())
+
+    given = (jnp.arange(8.0), jnp.int32(3))
+    joined = compiled_text()
+    with lowered("cpu"):
+        separate = compiled_text()
+        assert program(*given) == 56.0
+    assert "conditional(" not in joined
+    assert "conditional(" in separate
+    assert compiled_text().count("conditional(") == 0

@@ -62,10 +62,11 @@ def test_a_layout_has_as_many_parameters_as_its_original(name, side, parameters)
     assert build_apart(build).count_params() == parameters
 
 
-def test_odd_sides_are_rounded_up_where_they_are_halved():
+@pytest.mark.parametrize("name", ["resnet18", "resnet-patch"])
+def test_odd_sides_are_rounded_up_where_they_are_halved(name):
     def build() -> keras.Model:
         inputs = layers.Input((29, 33, 3))
-        return keras.Model(inputs, backbone("resnet18", inputs, width=4)[4])
+        return keras.Model(inputs, backbone(name, inputs, width=4)[4])
 
     assert build_apart(build).output_shape == (None, 8, 9, 4)
 

@@ -81,6 +81,35 @@ def test_colour_stays_within_its_strength_and_keeps_grey_pictures_grey():
     assert len(np.unique(result)) > 15
 
 
+def test_colour_is_brightness_then_contrast_then_saturation():
+    key, batch = jax.random.key(3), pictures(4)
+    factors = jax.random.uniform(key, (3, 4, 1, 1, 1), minval=0.6, maxval=1.4)
+    brightness, contrast, saturation = np.asarray(factors, np.float64)
+    wanted = batch * brightness
+    middle = wanted.mean(axis=(1, 2, 3), keepdims=True)
+    wanted = middle + (wanted - middle) * contrast
+    grey = wanted.mean(axis=3, keepdims=True)
+    wanted = np.clip(grey + (wanted - grey) * saturation, 0, 255)
+    found = np.asarray(augmentation.colour(0.4)(key, jax.numpy.asarray(batch)))
+    assert np.abs(found - wanted).max() <= 0.51
+
+
+def test_hue_turns_colours_about_grey(monkeypatch):
+    batch = np.full((1, 2, 2, 3), 100, np.uint8)
+    batch[0, 0, 0] = [200, 40, 90]
+    factors = iter([1.0, 2 * np.pi / 3])
+
+    def drawn(key, shape, minval, maxval):
+        return jax.numpy.full(shape, next(factors), jax.numpy.float32)
+
+    monkeypatch.setattr(jax.random, "uniform", drawn)
+    change = augmentation.colour(0.0, hue=0.5)
+    result = np.asarray(change(jax.random.key(0), jax.numpy.asarray(batch)))[0]
+    # A third of a turn: red's number becomes green's, green's blue's, blue's red's.
+    np.testing.assert_array_equal(result[0, 0], [90, 200, 40])
+    np.testing.assert_array_equal(result[1, 1], [100, 100, 100])
+
+
 def test_cutout_covers_a_square_with_the_mean():
     result = changed(augmentation.cutout(3))
     for before, after in zip(pictures(), result, strict=True):

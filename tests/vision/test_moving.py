@@ -33,7 +33,11 @@ def extent(mask):
 @pytest.mark.parametrize("seed", range(6))
 def test_boxes_lie_around_what_moved_pictures_and_masks_show(seed):
     pictures, masks, boxes = batch()
-    maps = moving.random_map(jax.random.key(seed), 6, SIZE, flip=True, scale=0.5, shift=0.1)
+    changes = {"flip": True, "scale": 0.5, "shift": 0.1, "stretch": 0.3 if seed % 2 else 0.0}
+    maps = moving.random_map(jax.random.key(seed), 6, SIZE, **changes)
+    ratios = np.abs(np.asarray(maps.step_x) / np.asarray(maps.step_y))
+    assert np.ptp(ratios) > 0.1 if seed % 2 else np.allclose(ratios, 1)
+    assert ratios.max() < 1.301
     new = np.asarray(moving.moved_pictures(maps, jnp.asarray(pictures), fill=0.0))
     marked = np.asarray(moving.moved_masks(maps, jnp.asarray(masks)))
     found = np.asarray(moving.moved_boxes(maps, jnp.asarray(boxes), SIZE))

@@ -52,37 +52,59 @@ def of_each_picture(
     import keras
 
     ops: Any = keras.ops
-    num_classes = logits.shape[-1]
-    masks = ops.cast(masks, "int32")
-    is_known = ops.cast(masks != IGNORED, "float32")
-    labels = ops.where(masks == IGNORED, 0, masks)
-    log_shares = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
-    chosen = ops.one_hot(labels, num_classes, dtype="float32") * is_known[..., None]
+    # One class after the other: processors add rows of pixels, not nine neighbours.
+    logits = ops.transpose(ops.cast(logits, "float32"), (0, 3, 1, 2))
+    chosen, is_known = chosen_of(masks, logits.shape[1])
+    log_shares = ops.log_softmax(logits, axis=1)
     total = 0.0
     for term in terms:
         if term == "dice":
-            total += _dice(chosen, ops.exp(log_shares) * is_known[..., None], ops)
+            total += _dice(chosen, ops.exp(log_shares) * is_known[:, None], ops)
             continue
-        lost = -ops.sum(chosen * log_shares, axis=-1)
+        lost = -ops.sum(chosen * log_shares, axis=1)
         if term == "focal":
             lost *= (1.0 - ops.exp(-lost)) ** FOCUS
         elif smoothing:
-            spread = -ops.mean(log_shares, axis=-1) * is_known
+            spread = -ops.mean(log_shares, axis=1) * is_known
             lost = (1.0 - smoothing) * lost + smoothing * spread
         counted = is_known
         if weights is not None:
-            counted = ops.sum(chosen * ops.convert_to_tensor(list(weights), "float32"), axis=-1)
+            each = ops.reshape(ops.convert_to_tensor(list(weights), "float32"), (-1, 1, 1))
+            counted = ops.sum(chosen * each, axis=1)
             lost *= counted
         # By the picture's own known pixels; one without any loses nothing.
         total += ops.sum(lost, axis=(1, 2)) / ops.maximum(ops.sum(counted, axis=(1, 2)), 1e-6)
     return total
 
 
+def accuracy_of_each_picture(masks: Any, logits: Any) -> Any:
+    """Share of each picture's known pixels whose class has the largest logit: float32 [batch]."""
+    import keras
+
+    ops: Any = keras.ops
+    logits = ops.transpose(ops.cast(logits, "float32"), (0, 3, 1, 2))
+    chosen, is_known = chosen_of(masks, logits.shape[1])
+    is_right = ops.sum(chosen * logits, axis=1) >= ops.max(logits, axis=1)
+    right = ops.cast(is_right, "float32") * is_known
+    return ops.sum(right, axis=(1, 2)) / ops.maximum(ops.sum(is_known, axis=(1, 2)), 1.0)
+
+
+def chosen_of(masks: Any, num_classes: int) -> tuple[Any, Any]:
+    """One where a class is: float32 [batch, classes, height, width]; and where any is known."""
+    import keras
+
+    ops: Any = keras.ops
+    masks = ops.cast(masks, "int32")
+    classes = ops.reshape(ops.arange(num_classes, dtype="int32"), (-1, 1, 1))
+    chosen = ops.cast(masks[:, None] == classes, "float32")
+    return chosen, ops.cast(masks != IGNORED, "float32")
+
+
 def _dice(chosen: Any, shares: Any, ops: Any) -> Any:
     """1 less the mean Dice coefficient of a picture's classes (arXiv:1606.04797)."""
-    both = 2.0 * ops.sum(chosen * shares, axis=(1, 2))
-    actual = ops.sum(chosen, axis=(1, 2))
-    either = actual + ops.sum(shares, axis=(1, 2))
+    both = 2.0 * ops.sum(chosen * shares, axis=(2, 3))
+    actual = ops.sum(chosen, axis=(2, 3))
+    either = actual + ops.sum(shares, axis=(2, 3))
     is_there = ops.cast(actual > 0, "float32")
     coefficients = (both + 1.0) / (either + 1.0) * is_there
     count = ops.sum(is_there, axis=-1)

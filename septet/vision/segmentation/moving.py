@@ -51,20 +51,24 @@ def scale_and_crop(strength: float) -> Move:
     """
 
     def apply(key: jax.Array, pictures: jax.Array, masks: jax.Array) -> Both:
-        batch, height, width, _ = pictures.shape
+        batch, height, width, channels = pictures.shape
         for_scale, for_rows, for_columns = jax.random.split(key, 3)
         low = jnp.log(jnp.float32(1.0 - strength))
         factor = jnp.exp(jax.random.uniform(for_scale, (batch,), minval=low, maxval=-low))
         rows = _sources(for_rows, height, factor)
         columns = _sources(for_columns, width, factor)
-        moved = jnp.einsum("bih,bhwc->biwc", _bilinear(rows, height), pictures.astype(jnp.float32))
-        moved = jnp.einsum("bjw,biwc->bijc", _bilinear(columns, width), moved)
+        # One channel after the other within a row, as both products want their neighbours.
+        moved = pictures.transpose(0, 1, 3, 2).astype(jnp.float32)
+        moved = jnp.einsum("bhcw,bjw->bhcj", moved, _bilinear(columns, width))
+        moved = moved.reshape(batch, height, channels * width)
+        moved = jnp.einsum("bih,bhx->bix", _bilinear(rows, height), moved)
+        moved = augmentation.to_bytes(moved.reshape(batch, height, channels, width))
         # One more than the number, so that nothing, from outside, is zero.
         labelled = masks.astype(jnp.float32) + 1.0
         labelled = jnp.einsum("bih,bhw->biw", _nearest(rows, height), labelled)
         labelled = jnp.einsum("bjw,biw->bij", _nearest(columns, width), labelled)
         classes = jnp.where(labelled < 0.5, jnp.float32(IGNORED), labelled - 1.0)
-        return augmentation.to_bytes(moved), augmentation.to_bytes(classes)
+        return moved.transpose(0, 1, 3, 2), augmentation.to_bytes(classes)
 
     return apply
 

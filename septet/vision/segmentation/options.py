@@ -11,6 +11,7 @@ Backbone = Literal[
     "convnext-micro",
     "convnext-tiny",
     "resnet-micro",
+    "resnet-patch",
     "resnet-mini",
     "resnet18",
     "resnet34",
@@ -114,6 +115,12 @@ class SegmentationModelOptions(ModelOptions):
         le=1.0,
         description="Change brightness, contrast and saturation of training pictures by up to "
         "this share.",
+    )
+    hue: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=0.5,
+        description="Turn the colours of training pictures by up to this share of a full turn.",
     )
     cutout: int = Field(
         default=0,

@@ -152,8 +152,9 @@ class SemanticSegmentation(Task):
             moves.append(moving.flip)
         if options.scale:
             moves.append(moving.scale_and_crop(options.scale))
-        if options.colour:
-            moves.append(moving.of_pictures(augmentation.colour(options.colour)))
+        if options.colour or options.hue:
+            look = augmentation.colour(options.colour, options.hue)
+            moves.append(moving.of_pictures(look))
         if options.cutout:
             side = min(prepared["height"], prepared["width"])
             moves.append(moving.cutout(min(options.cutout, side)))
@@ -275,14 +276,7 @@ def _compile_arguments(how: dict[str, Any]) -> dict[str, Any]:
     def loss(masks: Any, logits: Any) -> Any:
         return losses.of_each_picture(masks, logits, **how)
 
-    def accuracy(masks: Any, logits: Any) -> Any:
-        ops: Any = keras.ops
-        known = ops.cast(masks != IGNORED, "float32")
-        right = ops.cast(ops.argmax(logits, axis=-1) == ops.cast(masks, "int32"), "float32")
-        total = ops.maximum(ops.sum(known, axis=(1, 2)), 1.0)
-        return ops.sum(right * known, axis=(1, 2)) / total
-
-    metric = keras.metrics.MeanMetricWrapper(accuracy, name="pixel_accuracy")
+    metric = keras.metrics.MeanMetricWrapper(losses.accuracy_of_each_picture, name="pixel_accuracy")
     return {"loss": loss, "metrics": [metric]}
 
 

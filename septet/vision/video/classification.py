@@ -115,8 +115,8 @@ class VideoClassification(Task):
         if options.shift:
             side = min(prepared["height"], prepared["width"])
             changes.append(videos.across(pictures.shift(min(options.shift, side))))
-        if options.colour:
-            changes.append(videos.along(pictures.colour(options.colour)))
+        if options.colour or options.hue:
+            changes.append(videos.along(pictures.colour(options.colour, options.hue)))
         if not changes and prepared["clips"] == 1:
             return None
         return videos.of_clips(changes, picks=prepared["clips"] > 1)

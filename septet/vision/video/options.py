@@ -92,3 +92,9 @@ class VideoModelOptions(ModelOptions):
         description="Change brightness, contrast and saturation of training clips by up to this "
         "share.",
     )
+    hue: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=0.5,
+        description="Turn the colours of training clips by up to this share of a full turn.",
+    )
