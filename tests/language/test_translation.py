@@ -77,6 +77,11 @@ def test_a_run_answers_alone_as_among_others(numbers):
         assert alone.score <= 0
     greedy = model.predict(texts, beams=1, length_penalty=0.0)
     assert all(answer.translation for answer in greedy)
+    # One beam has one candidate, whatever its length; more beams find what is as likely or more.
+    other = model.predict(texts, beams=1, length_penalty=2.0)
+    assert [each.translation for each in other] == [each.translation for each in greedy]
+    wide = model.predict(texts, beams=4, length_penalty=0.0)
+    assert sum(each.score for each in wide) >= sum(each.score for each in greedy) - 1e-4
     with pytest.raises(ConfigError, match=r"Unknown setting 'predict.beam'. Did you mean"):
         model.predict("nine", beam=3)
 
