@@ -18,6 +18,7 @@ from typing import Any
 
 MOST_SLICES = 16
 """Largest pooling window whose maximum is taken slice by slice."""
+_parts_stay_apart = False
 
 
 class TooLargeError(Exception):
@@ -48,6 +49,7 @@ def lowered(platform: str, *, windows: int = 0) -> Iterator["Seen"]:
         return
     from jax import lax
 
+    before = _parts_stay_apart
     _parts_stay_apart = not windows
     original = lax.conv_general_dilated, lax.reduce_window, lax.conv_transpose
     lax.conv_general_dilated = _convolution_for(original[0], windows, seen)
@@ -57,10 +59,7 @@ def lowered(platform: str, *, windows: int = 0) -> Iterator["Seen"]:
         yield seen
     finally:
         lax.conv_general_dilated, lax.reduce_window, lax.conv_transpose = original
-        _parts_stay_apart = False
-
-
-_parts_stay_apart = False
+        _parts_stay_apart = before
 
 
 def apart(function: Callable[..., Any], *arguments: Any, never: Any) -> Any:

@@ -47,7 +47,7 @@ def residual_maps(
         stem: "standard": a 7x7 convolution of stride 2 and a 3x3 maximum of stride 2, so that the
             stages have strides 4, 8, 16, 32 and the stem 2; "small": one 3x3 convolution, so that
             the stages have strides 1, 2, 4, 8; "patch": one 8x8 convolution of stride 4, the
-            same strides as "standard" without 2, for a third of the time on a CPU.
+            same strides as "standard" without 2, in less time on a CPU.
     """
     if sum(blocks) > MAX_BLOCKS:
         raise ValueError(f"Received {sum(blocks)} blocks; expected at most {MAX_BLOCKS} in all.")
