@@ -1,4 +1,4 @@
-"""Is Septet's default for sentiment as good as TF-IDF with logistic regression and fastText?
+"""Is Septet's default for sentiment as good as TF-IDF with logistic regression and fastText's?
 
     septet data fetch movie-sentences
     python benchmarks/sentiment_peers.py --seeds 3
@@ -21,7 +21,7 @@ import septet
 from septet import registry
 from septet.config import parse_settings
 
-PEERS = {"TF-IDF and logistic regression": "logistic", "fastText": "fasttext"}
+PEERS = {"TF-IDF and logistic regression": "logistic", "fastText's model": "fasttext"}
 
 
 def write_splits(table: Path, folder: Path) -> list[Path]:
@@ -43,14 +43,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="the table, if it is not fetched")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], metavar="GROUP.NAME=VALUE")
-    parser.add_argument("--python", help="an environment with scikit-learn and fasttext-wheel")
+    parser.add_argument("--python", help="an environment with scikit-learn")
     return parser.parse_args()
 
 
 def main() -> None:
     options = parse()
     table = options.data or registry.sample("movie-sentences").path()
-    python = environment_with("sentiment", ["scikit-learn", "fasttext-wheel"], options.python)
+    python = environment_with("sentiment", ["scikit-learn"], options.python)
     settings = parse_settings(options.set)
     result = {"machine": machine(), "septet": [], "peers": {}}
     for seed in range(options.seeds):

@@ -1,14 +1,15 @@
-"""How fast does each peer train seven standard models on a CPU?
+"""How fast does each peer train seven standard models?
 
     python benchmarks/seven.py --repeats 5
+    python benchmarks/seven.py --accelerator --batch-size 1024
 
-Batch 32, float32, 4,096 examples: `septet.fit`, of networks written by hand and of the same made by
-the builders of `septet.models`; Keras `fit` on JAX (as it is, and with
-steps_per_execution=32), on TensorFlow and on PyTorch; a plain PyTorch loop with fused Adam,
-eager and compiled. A process of its own measures the models of one peer, each with a first
+On a CPU or, asked to, on a GPU. Batches of 32, float32, 128 batches: `septet.fit`, of networks
+written by hand and of the same made by the builders of `septet.models`; Keras `fit` on JAX (as it
+is, and with steps_per_execution=32), on TensorFlow and on PyTorch; a plain PyTorch loop with fused
+Adam, eager and compiled. A process of its own measures the models of one peer, each with a first
 epoch and its compilation, then timed ones. Peers take turns; medians over the repeats. Septet's
-first epoch is measured with an empty cache of compiled programs and with a filled one. The
-last line is JSON.
+first epoch is measured with an empty cache of compiled programs and with a filled one. With a
+`--cache` that is filled already, only steps can be compared. The last line is JSON.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from peers.seven_models import MFLOP, NAMES
+from peers.seven_models import NAMES, mflop
 from processes import environment_with, machine, run_peer
 
 WAYS = {
@@ -34,23 +35,34 @@ WAYS = {
     "keras-torch": ("fit", 3),
     "torch-eager": ("eager", 10),
     "torch-compile": ("compile", 10),
+    "torch-graphs": ("graphs", 10),
 }
 """Peer: its way, and its timed epochs."""
+ON_CPU = [peer for peer in WAYS if peer != "torch-graphs"]
+ON_GPU = [peer for peer in ON_CPU if peer != "keras-tensorflow"]
 
 
 def main() -> None:
     options = parse()
     before, peak = machine(), matrix_peak()
+    if options.accelerator:
+        found = run_peer(sys.executable, "matrix_products.py", [])
+        before |= {"accelerator": found["kind"]}
+        peak = found["flops"]["float32"] / 1e9
     measured: dict[str, dict[str, list[dict]]] = {
         name: {peer: [] for peer in options.peers} for name in options.models
     }
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(options.repeats):
             for peer in options.peers:
-                for found in measure(peer, Path(folder) / f"{repeat}-{peer}", options):
+                cache = options.cache or Path(folder) / f"{repeat}-{peer}"
+                for found in measure(peer, cache, options):
                     measured[found["model"]][peer].append(found)
                     say(found["model"], peer, f"{found['us_per_step']:>10.1f} us a step")
-    summary = {name: summarise(name, peers, peak) for name, peers in measured.items()}
+    summary = {
+        name: summarise(mflop(options.batch_size)[name], peers, peak)
+        for name, peers in measured.items()
+    }
     totals = geometric_means(summary)
     show(summary, totals)
     if options.plot:
@@ -58,6 +70,7 @@ def main() -> None:
     result = {
         "benchmark": "seven",
         "repeats": options.repeats,
+        "batch_size": options.batch_size,
         "machine": {**before, "matrix_product_gflops": round(peak, 1)},
         "models": summary,
         "geometric_means": totals,
@@ -69,26 +82,37 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--models", choices=NAMES, nargs="+", default=list(NAMES))
-    parser.add_argument("--peers", choices=WAYS, nargs="+", default=list(WAYS))
+    parser.add_argument("--peers", choices=WAYS, nargs="+")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--accelerator", action="store_true", help="a GPU is there and is used")
+    parser.add_argument("--cache", type=Path, help="keep JAX' compiled programs here")
     parser.add_argument("--epochs", type=int, help="timed epochs of every peer")
     parser.add_argument("--tf-python", help="Python with keras and tensorflow-cpu")
     parser.add_argument("--torch-python", help="Python with torch, numpy and keras")
     parser.add_argument("--plot", type=Path, help="where to draw the table")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.peers = options.peers or (ON_GPU if options.accelerator else ON_CPU)
+    return options
 
 
 def measure(peer: str, cache: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """A measurement of each model; Septet's have the first epoch with a warm cache as well."""
     way, epochs = WAYS[peer]
-    epochs, names = options.epochs or epochs, ",".join(options.models)
-    if peer in ("torch-eager", "torch-compile"):
-        return run_peer(python_of("torch", options), "seven_torch.py", [names, way, epochs])
+    given = [",".join(options.models), way, options.epochs or epochs, options.batch_size]
+    if peer.startswith("torch-"):
+        return run_peer(python_of("torch", options), "seven_torch.py", given)
     backend = peer.split("-")[1] if peer.startswith("keras-") else "jax"
     python = sys.executable if backend == "jax" else python_of(backend, options)
     settings = {"KERAS_BACKEND": backend, "SEPTET_CACHE": str(cache)}
-    found = run_peer(python, "seven_keras.py", [names, way, epochs], environment=settings)
-    if peer.startswith("septet"):
-        again = run_peer(python, "seven_keras.py", [names, way, 1], environment=settings)
+    if options.cache and backend == "jax":
+        settings |= {
+            "JAX_COMPILATION_CACHE_DIR": str(cache),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
+    found = run_peer(python, "seven_keras.py", given, environment=settings)
+    if peer.startswith("septet") and not options.cache:
+        given[2] = 1
+        again = run_peer(python, "seven_keras.py", given, environment=settings)
         for cold, warm in zip(found, again, strict=True):
             cold["warm_first_epoch_s"] = warm["first_epoch_s"]
     return found
@@ -116,13 +140,15 @@ def _seconds(work: Any) -> float:
     return time.perf_counter() - begin
 
 
-def summarise(name: str, peers: dict[str, list[dict]], peak: float) -> dict[str, dict[str, Any]]:
+def summarise(
+    mflop_a_step: float, peers: dict[str, list[dict]], peak: float
+) -> dict[str, dict[str, Any]]:
     """Medians of each peer, and how many times faster Septet is."""
     medians = {peer: median(found, "us_per_step") for peer, found in peers.items()}
     own = medians.get("septet")
     summary = {}
     for peer, found in peers.items():
-        gflops = MFLOP[name] / medians[peer] * 1e3
+        gflops = mflop_a_step / medians[peer] * 1e3
         summary[peer] = {
             "version": found[0]["version"],
             "us_per_step": round(medians[peer], 1),
@@ -132,7 +158,7 @@ def summarise(name: str, peers: dict[str, list[dict]], peak: float) -> dict[str,
             "share_of_peak": round(gflops / peak, 4),
             "septet_is_faster_by": round(medians[peer] / own, 2) if own else None,
         }
-        if peer.startswith("septet"):
+        if "warm_first_epoch_s" in found[0]:
             summary[peer]["warm_first_epoch_s"] = round(median(found, "warm_first_epoch_s"), 2)
     return summary
 

@@ -8,13 +8,15 @@ English into German, sentences of LibreOffice's help, CPU; tokens, sizes of the 
 optimizer and highest rate are the same. PyTorch trains for so many minutes in a plain loop
 over batches of about one length; for Septet, reading, compiling, translating the test and the
 report lie within them, too. Both are scored on the test split by greedy search, and Septet by its
-own search as well. The last line is JSON.
+own search as well, and says how long one sentence takes. The last line is JSON.
 """
 
 import argparse
 import json
+import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ import numpy as np
 from processes import environment_with, machine, run_peer
 
 import septet
-from septet import registry
+from septet import api, registry
 from septet.config import parse_settings
 from septet.language.tokenizing import tokenizer_of
 from septet.language.translation import PreparedTranslation
@@ -60,12 +62,22 @@ def scores(texts: list[str], references: list[str], prepared: PreparedTranslatio
     return {**found["scores"], "intervals": found["intervals"], "signatures": found["signatures"]}
 
 
+def warm_ms(model: Any, **options: Any) -> float:
+    """Milliseconds of one sentence's answer, median of twenty after the first two."""
+    seconds = []
+    for _ in range(22):
+        begin = time.perf_counter()
+        model.predict("Click the button.", **options)
+        seconds.append(time.perf_counter() - begin)
+    return round(1e3 * statistics.median(seconds[2:]), 1)
+
+
 def main() -> None:
     options = parse()
     known = options.data in registry.SAMPLES
     data = registry.sample(options.data).path() if known else Path(options.data)
     settings = parse_settings(options.set)
-    config = septet.api.resolve_config(
+    config = api.resolve_config(
         "translation", data, settings, minutes=options.minutes, seed=options.seed
     )
     material = read(config)
@@ -82,10 +94,12 @@ def main() -> None:
             "translation", data, settings=settings, minutes=options.minutes, seed=options.seed
         )
         model = run.load()
+        answer_ms = {"as usual": warm_ms(model), "greedy": warm_ms(model, beams=1)}
         greedy = [str(answer) for answer in model.predict(asked, beams=1)]
         result["septet"] = {
             **run.scores,
             "greedy": scores(greedy, references, prepared),
+            "answer_ms": answer_ms,
             "folder": str(run.folder.relative_to(runs_root())),
         }
         print(f"Septet: {result['septet']}", flush=True)

@@ -16,6 +16,7 @@ STARTS_A_DEVICE = (
     "tests/language/test_encoder_folder.py",
     "tests/language/test_explaining.py",
     "tests/language/test_gpt2_folder.py",
+    "tests/language/test_keras_hub_folder.py",
     "tests/language/test_text_generation.py",
     "tests/language/test_text_tasks.py",
     "tests/language/test_translation.py",

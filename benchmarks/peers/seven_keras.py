@@ -1,6 +1,6 @@
 """Some of the seven models in Keras (KERAS_BACKEND as given), or in `septet.fit`.
 
-    python seven_keras.py MODELS WAY EPOCHS
+    python seven_keras.py MODELS WAY EPOCHS BATCH_SIZE
 
 MODELS: names with commas between. WAY: fit, fit-32 (steps_per_execution=32), septet, or
 septet-builders (the same networks made by `septet.models`).
@@ -12,13 +12,18 @@ import time
 import seven_models as setting
 
 
-def measure(name, way, epochs):
+def measure(name, way, epochs, batch_size):
     if way.startswith("septet"):
         import septet
     import keras
 
     keras.utils.set_random_seed(0)
-    inputs, targets = setting.make(name)
+    if keras.backend.backend() == "torch":
+        import torch
+
+        # What XLA and TensorFlow do on a GPU anyway.
+        torch.set_float32_matmul_precision("high")
+    inputs, targets = setting.make(name, batch_size)
     if way == "septet-builders":
         import seven_builders
 
@@ -34,7 +39,7 @@ def measure(name, way, epochs):
     fit = septet.fit if way.startswith("septet") else type(model).fit
     begin = time.perf_counter()
     history = fit(
-        model, inputs, targets, batch_size=setting.BATCH_SIZE, epochs=epochs + 1, verbose=0,
+        model, inputs, targets, batch_size=batch_size, epochs=epochs + 1, verbose=0,
         callbacks=[clock],
     )  # fmt: skip
     epoch_s = [after - before for before, after in itertools.pairwise(times)]

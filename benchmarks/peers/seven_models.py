@@ -1,7 +1,7 @@
 """What every peer of `seven.py` trains: data (NumPy only), sizes, and the models in Keras.
 
-4,096 examples, batch 32, float32, Adam. `FLOPS` counts multiplications and additions of
-the matrix products of one step: forward once, and twice that for the gradients.
+128 batches (of 32: 4,096 examples), float32, Adam. `mflop` counts multiplications and additions
+of the matrix products of one step: forward once, and twice that for the gradients.
 """
 
 import json
@@ -9,23 +9,22 @@ import sys
 
 import numpy as np
 
-EXAMPLES, BATCH_SIZE = 4096, 32
-STEPS_PER_EPOCH = EXAMPLES // BATCH_SIZE
+STEPS_PER_EPOCH = 128
 NAMES = ("dense", "cnn", "rnn", "lstm", "gru", "transformer", "gan")
 NOISE = 100
 
 
-def make(name):
+def make(name, batch_size):
     """(inputs, targets), the same for everyone; the GAN has pictures and no targets."""
-    generator = np.random.default_rng(0)
+    generator, examples = np.random.default_rng(0), STEPS_PER_EPOCH * batch_size
 
     def normal(*shape):
-        return generator.normal(size=(EXAMPLES, *shape)).astype("float32")
+        return generator.standard_normal((examples, *shape), "float32")
 
     if name == "dense":
-        return normal(100), generator.integers(0, 10, EXAMPLES).astype("int32")
+        return normal(100), generator.integers(0, 10, examples).astype("int32")
     if name == "cnn":
-        return normal(28, 28, 1), generator.integers(0, 10, EXAMPLES).astype("int32")
+        return normal(28, 28, 1), generator.integers(0, 10, examples).astype("int32")
     if name in ("rnn", "lstm", "gru"):
         return normal(10, 1), normal(1)
     if name == "transformer":
@@ -33,9 +32,9 @@ def make(name):
     return np.tanh(normal(784)), None
 
 
-def _mflop():
+def mflop(batch_size):
     """Millions of floating-point operations of the matrix products of a step, by model."""
-    three = 3 * 2 * BATCH_SIZE / 1e6  # forward and two gradients; a product and a sum; a batch
+    three = 3 * 2 * batch_size / 1e6  # forward and two gradients; a product and a sum; a batch
     recurrent = 10 * (50 + 1) * 50
     attention = 4 * 10 * 32 * 64 + 2 * 2 * 10 * 10 * 32
     feed_forward = 2 * 10 * 32 * 32
@@ -51,9 +50,6 @@ def _mflop():
         # Both networks forward and backward for the generator, the other one twice for itself.
         "gan": three * (gan + 2 * (784 * 128 + 128)),
     }
-
-
-MFLOP = _mflop()
 
 
 def result(peer, version, model, first_s, epoch_s, loss):
@@ -75,9 +71,9 @@ def result(peer, version, model, first_s, epoch_s, loss):
 
 
 def run(measure):
-    """Measure the models, way and epochs of the command line; a JSON list is the last line."""
-    names, way, epochs = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    print(json.dumps([measure(name, way, epochs) for name in names.split(",")]))
+    """Measure what the command line names; a JSON list is the last line."""
+    names, way, epochs, batch_size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    print(json.dumps([measure(name, way, epochs, batch_size) for name in names.split(",")]))
 
 
 def build(name):

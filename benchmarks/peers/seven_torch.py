@@ -1,9 +1,10 @@
 """Some of the seven models in a plain PyTorch loop with fused Adam.
 
-    python seven_torch.py MODELS WAY EPOCHS
+    python seven_torch.py MODELS WAY EPOCHS BATCH_SIZE
 
-MODELS: names with commas between. WAY: eager or
-compile (`torch.compile` of forward, loss and backward).
+MODELS: names with commas between. WAY: eager, compile (`torch.compile` of forward, loss and
+backward) or graphs (the same with CUDA graphs). On a GPU, where there is one, with all examples
+in its memory and float32 products as XLA and TensorFlow do them there (TF32).
 """
 
 import time
@@ -12,6 +13,8 @@ import seven_models as setting
 import torch
 from torch import nn
 from torch.nn import functional
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Recurrent(nn.Module):
@@ -56,18 +59,25 @@ def network(name):
     return Transformer() if name == "transformer" else Recurrent(name)
 
 
-def stepper(name, compiled):
+def prepared(function, way):
+    """The function as the way has it run."""
+    if way == "eager":
+        return function
+    return torch.compile(function, mode="reduce-overhead" if way == "graphs" else None)
+
+
+def stepper(name, way):
     """A function (inputs, targets) -> loss that does one step."""
     if name == "gan":
-        return gan_stepper(compiled)
-    model = network(name)
+        return gan_stepper(way)
+    model = network(name).to(DEVICE)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, eps=1e-7, fused=True)
     loss_function = nn.CrossEntropyLoss() if name in ("dense", "cnn") else nn.MSELoss()
 
     def loss_of(inputs, targets):
         return loss_function(model(inputs), targets)
 
-    loss_of = torch.compile(loss_of) if compiled else loss_of
+    loss_of = prepared(loss_of, way)
 
     def step(inputs, targets):
         optimizer.zero_grad()
@@ -79,12 +89,13 @@ def stepper(name, compiled):
     return step
 
 
-def gan_stepper(compiled):
+def gan_stepper(way):
     generator = nn.Sequential(
         nn.Linear(setting.NOISE, 128), nn.LeakyReLU(0.2), nn.Linear(128, 784), nn.Tanh()
     )
     judge = nn.Sequential(nn.Linear(784, 128), nn.LeakyReLU(0.2), nn.Linear(128, 1))
     adam = {"lr": 2e-4, "betas": (0.5, 0.999), "eps": 1e-7, "fused": True}
+    generator, judge = generator.to(DEVICE), judge.to(DEVICE)
     first = torch.optim.Adam(generator.parameters(), **adam)
     second = torch.optim.Adam(judge.parameters(), **adam)
 
@@ -95,36 +106,38 @@ def gan_stepper(compiled):
     def fool_loss(noise):
         return functional.softplus(-judge(generator(noise))).mean()
 
-    if compiled:
-        judge_loss, fool_loss = torch.compile(judge_loss), torch.compile(fool_loss)
+    judge_loss, fool_loss = prepared(judge_loss, way), prepared(fool_loss, way)
 
     def step(real, targets):
-        noise = torch.randn(len(real), setting.NOISE)
+        noise = torch.randn(len(real), setting.NOISE, device=DEVICE)
         second.zero_grad()
         loss = judge_loss(real, noise)
         loss.backward()
         second.step()
+        # What a CUDA graph gives is overwritten when one is next replayed.
+        loss = loss.detach().clone()
         first.zero_grad()
         fool_loss(noise).backward()
         first.step()
-        return loss.detach()
+        return loss
 
     return step
 
 
-def measure(name, way, epochs):
+def measure(name, way, epochs, batch_size):
     torch.manual_seed(0)
-    inputs, targets = setting.make(name)
-    inputs = torch.from_numpy(inputs)
+    torch.set_float32_matmul_precision("high")
+    inputs, targets = setting.make(name, batch_size)
+    inputs = torch.from_numpy(inputs).to(DEVICE)
     inputs = inputs.permute(0, 3, 1, 2).contiguous() if name == "cnn" else inputs
-    targets = inputs[:, :1] if targets is None else torch.from_numpy(targets)
+    targets = inputs[:, :1] if targets is None else torch.from_numpy(targets).to(DEVICE)
     targets = targets.long() if name in ("dense", "cnn") else targets
     epoch_s, loss = [], 0.0
     begin = time.perf_counter()
-    step = stepper(name, way == "compile")
+    step = stepper(name, way)
     for _ in range(epochs + 1):
         total = 0.0
-        for rows in torch.randperm(len(inputs)).split(setting.BATCH_SIZE):
+        for rows in torch.randperm(len(inputs), device=DEVICE).split(batch_size):
             total += step(inputs[rows], targets[rows])
         loss = float(total) / setting.STEPS_PER_EPOCH
         epoch_s.append(time.perf_counter() - begin)

@@ -64,15 +64,18 @@ def split_lines(text: str) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def undecodable_bytes(data: bytes) -> dict[int, int]:
-    """Byte offset of the first byte of each line (from 1) that is not UTF-8."""
+def undecodable_bytes(data: bytes, start: int = 0) -> dict[int, int]:
+    """Byte offset of the first byte of each line (from 1) that is not UTF-8.
+
+    Offsets count from `start`, what stands before `data` in its file.
+    """
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
         pass
     else:
         return {}
-    found, offset = {}, 0
+    found, offset = {}, start
     for number, line in enumerate(re.split(rb"(?<=\n)|(?<=\r)(?!\n)", data), 1):
         try:
             line.decode("utf-8")

@@ -77,9 +77,12 @@ def fetch(
         return sample.path()
     target = sample.folder() if folder is None else folder / sample.name
     path = target / sample.file
+    version = version_of(sample)
     if is_intact(target, sample.file):
-        say(f"{sample.name} is here already: {path}")
-        return path
+        if version_in(target) == version:
+            say(f"{sample.name} is here already: {path}")
+            return path
+        say(f"{sample.name}: the copy here is of another version of the set and is replaced.")
     require_ours(sample, target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -366,6 +369,7 @@ def assemble(
         "name": sample.name,
         "licence": sample.licence,
         "origin": sample.origin,
+        "version": version_of(sample),
         "size": size_of(folder / sample.file),
         "sha256": sha256_of(folder / sample.file),
     }
@@ -408,6 +412,17 @@ def is_intact(folder: Path, file: str) -> bool:
         return size_of(path) == manifest["size"] and sha256_of(path) == manifest["sha256"]
     except (OSError, ValueError, TypeError, KeyError):
         return False
+
+
+def version_of(sample: Sample) -> int:
+    """Which version of the set is fetched now: 1 of a set that is not made here."""
+    return sample.remote.version if isinstance(sample.remote, Composed) else 1
+
+
+def version_in(folder: Path) -> int:
+    """Which version an intact copy is; those that do not say are the first."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return manifest.get("version", 1)
 
 
 def sha256_of(path: Path) -> str:

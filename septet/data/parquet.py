@@ -36,12 +36,18 @@ def read_parquet(path: Path, file: str, *, lists: bool = False) -> Table:
     if content.num_rows == 0:
         raise DataError(f"{file} has columns and no rows. Expected at least one row.")
     names, findings = name_columns(schema.names, file)
-    columns = [[_cell(value) for value in column.to_pylist()] for column in content.columns]
+    columns = [[_cell(value) for value in _values(column)] for column in content.columns]
     rows = [list(cells) for cells in zip(*columns, strict=True)]
     lines = list(range(1, len(rows) + 1))
     bad = {line: name for name, cells in zip(names, columns, strict=True)
-           for line, cell in zip(lines, cells, strict=True) if cell is BAD_LIST}  # fmt: skip
-    rejections = [_bad_list(file, line, name) for line, name in sorted(bad.items())]
+           for line, cell in zip(lines, cells, strict=True)
+           if cell is BAD_LIST or cell is BAD_TEXT}  # fmt: skip
+    rejections = [
+        _bad_list(file, line, name)
+        if any(cell is BAD_LIST for cell in rows[line - 1])
+        else _bad_text(file, line, name)
+        for line, name in sorted(bad.items())
+    ]
     lines = [line for line in lines if line not in bad]
     return Table(file, names, [rows[line - 1] for line in lines], lines, rejections, findings)
 
@@ -49,6 +55,26 @@ def read_parquet(path: Path, file: str, *, lists: bool = False) -> Table:
 def _bad_list(file: str, line: int, name: str) -> Rejection:
     reason = f"The list '{name[:80]}' is too long, or holds a null."
     return Rejection("nested-value", file, line, reason, "Leave out what is not there.")
+
+
+def _bad_text(file: str, line: int, name: str) -> Rejection:
+    reason = f"The text '{name[:80]}' has bytes that are not UTF-8."
+    return Rejection("undecodable-byte", file, line, reason, "Save the texts as UTF-8.")
+
+
+def _values(column: Any) -> list[Any]:
+    """The values of a column; `BAD_TEXT` for one whose bytes are no text."""
+    try:
+        return column.to_pylist()
+    except UnicodeDecodeError:
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        return BAD_TEXT
 
 
 def _read(source: Any, file: str) -> Any:
@@ -85,6 +111,8 @@ def _refuse_nested(schema: Any, file: str, *, lists: bool) -> None:
 
 BAD_LIST = "\x00list"
 """Stands for a list that cannot be a cell."""
+BAD_TEXT = "\x00text"
+"""Stands for bytes that are no text."""
 
 
 def _cell(value: Any) -> Cell:

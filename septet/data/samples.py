@@ -95,11 +95,13 @@ class Composed:
         packages: What it is made from.
         compose: "module:function" that makes the folder from the files' contents by path.
         licence_file: As of `Remote`.
+        version: Of what `compose` makes; a copy of another one is fetched again.
     """
 
     packages: tuple[Package, ...]
     compose: str
     licence_file: str
+    version: int = 1
 
 
 @dataclass(frozen=True)
@@ -517,6 +519,7 @@ SCENES = Sample(
         ),
         compose="septet.data.scenes:compose",
         licence_file="scenes-licence.txt",
+        version=2,
     ),
 )
 LIBREOFFICE = Sample(

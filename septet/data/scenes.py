@@ -1,7 +1,8 @@
 """The sample `scenes`: cut-outs of Tux Paint on photographs, with exact boxes and masks.
 
 Cut-outs and photographs of the test occur in no training scene; pictures of one thing
-("lion", "lion-2") are on the same side.
+("lion", "lion-2") are on the same side. Training scenes vary more than those of the test:
+in colour, in shape, and by what is of no class.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from septet.data.composing import Cutout, Scene, compose_scene, run_lengths
+from septet.data.composing import Cutout, Scene, Variety, compose_scene, run_lengths
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -100,9 +101,14 @@ def compose(contents: Mapping[str, bytes], folder: Path) -> None:
     names = tuple(CLASSES)
     for place, (split, count) in enumerate(COUNTS.items()):
         photographs = read_photographs(contents, PHOTOGRAPHS[split])
+        variety = Variety() if split == "train" else None
         scenes = (
             compose_scene(
-                cutouts[split], photographs, np.random.default_rng((SEED, place, n)), side=SIDE
+                cutouts[split],
+                photographs,
+                np.random.default_rng((SEED, place, n)),
+                side=SIDE,
+                variety=variety,
             )
             for n in range(count)
         )

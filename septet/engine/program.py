@@ -120,12 +120,17 @@ class Program:
         platform: str,
         *,
         halts: bool = False,
+        repeatable: bool = True,
         gather: Callable[[Any, Any], Any] = rows_of,
     ):
-        """See the class; `platform` decides the lowering, `gather` what rows stand for."""
+        """See the class; `platform` decides the lowering, `gather` what rows stand for.
+
+        With `repeatable`, a GPU gives the same bits each time, too, and is slower.
+        """
         self.batch_size = batch_size
         self._gather = gather
         self.halts = halts
+        self._repeatable = repeatable
         self.num_traces = 0
         self._step = step
         self._platform = platform
@@ -179,7 +184,7 @@ class Program:
 
         program = jax.jit(self._run, donate_argnums=0)
         traced = program.trace(*self._shapes, np.int32(0), np.int32(0))
-        self._options = options_for(traced.jaxpr.jaxpr, self._platform)
+        self._options = options_for(traced.jaxpr.jaxpr, self._platform, repeatable=self._repeatable)
         self._lowered = traced.lower()
 
     def compile(self) -> None:

@@ -216,7 +216,9 @@ def evaluate(
     return logs if return_dict else keras_inside.flattened(model, logs)
 
 
-def measure(model: Any, source: Source, callbacks: Any, platform: str) -> dict[str, float]:
+def measure(
+    model: Any, source: Source, callbacks: Any, platform: str, *, repeatable: bool = False
+) -> dict[str, float]:
     """Loss and metrics over one pass of `source`."""
     hooks = Hooks("test", callbacks, model.steps_per_execution)
     source.one_by_one = bool(hooks.watchers)
@@ -224,7 +226,9 @@ def measure(model: Any, source: Source, callbacks: Any, platform: str) -> dict[s
     callbacks.on_test_begin()
     metrics = keras_inside.Metrics(model, "test")
     metrics.reset()
-    logs = Pass(model, "test", hooks, platform).run(source, 0, lambda *_: model.stop_evaluating)
+    work = Pass(model, "test", hooks, platform)
+    work.repeatable = repeatable
+    logs = work.run(source, 0, lambda *_: model.stop_evaluating)
     results = keras_inside.plain(metrics.results(logs))
     callbacks.on_test_end(results)
     return results
@@ -273,7 +277,9 @@ class Validation:
         if self._source is not None:
             self._source.close()
 
-    def run(self, model: Any, callbacks: Any, platform: str) -> dict[str, float]:
+    def run(
+        self, model: Any, callbacks: Any, platform: str, *, repeatable: bool
+    ) -> dict[str, float]:
         """Loss and metrics, their names beginning with `val_`."""
         began = time.monotonic()
         if keras_inside.overrides(model, "evaluate"):
@@ -296,7 +302,7 @@ class Validation:
                     steps=self.steps,
                 )
             self._source.reset()
-            logs = measure(model, self._source, callbacks, platform)
+            logs = measure(model, self._source, callbacks, platform, repeatable=repeatable)
         self.seconds = time.monotonic() - began
         return {f"val_{name}": value for name, value in logs.items()}
 
@@ -337,7 +343,7 @@ class Training:
         position = Position(keras_inside.first_epoch(model, initial_epoch), 0)
         is_over = False
         if self.keeper is not None:
-            self.hooks.halts = True
+            self.hooks.halts = self._pass.repeatable = True
             position = self.keeper.restore(position)
             is_over = model.stop_training
         try:
@@ -375,7 +381,8 @@ class Training:
         logs = self._pass.run(self.source, epoch, is_over, done, logs)
         logs = self._metrics.results(logs)
         if self.validation is not None and self.validation.is_due(epoch):
-            logs.update(self.validation.run(model, callbacks, self.platform))
+            repeatable = keeper is not None
+            logs |= self.validation.run(model, callbacks, self.platform, repeatable=repeatable)
         callbacks.on_epoch_end(epoch, logs)
         if keeper is not None:
             keeper.end_epoch(epoch, logs)

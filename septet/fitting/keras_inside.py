@@ -170,7 +170,20 @@ def build_forward(model: Any, batch: Any) -> None:
 
 def build(model: Any, batch: Any) -> None:
     """Make the variables of model, metrics and optimizer for batches like this one."""
-    model._symbolic_build(data_batch=batch)
+    model._symbolic_build(data_batch=_narrowed(batch))
+
+
+def _narrowed(batch: Any) -> Any:
+    """The batch in the types that JAX gives it: of 32 bits, unless it was told otherwise."""
+    import jax
+    import keras
+
+    def narrow(leaf: Any) -> Any:
+        if not isinstance(leaf, np.ndarray) or leaf.dtype.kind not in "iuf":
+            return leaf
+        return leaf.astype(jax.dtypes.canonicalize_dtype(leaf.dtype), copy=False)
+
+    return keras.tree.map_structure(narrow, batch)
 
 
 def finalize(model: Any) -> None:

@@ -45,7 +45,9 @@ class Programs:
             object.__setattr__(model, "_septet_programs", kept)
         return kept
 
-    def get(self, kind: str, block: Block, state: TrainState, halts: bool) -> Program | None:
+    def get(
+        self, kind: str, block: Block, state: TrainState, *, halts: bool, repeatable: bool
+    ) -> Program | None:
         """The program for blocks and states of these shapes, compiled.
 
         None where a step cannot be looped although Keras can run it: when it changes the
@@ -54,7 +56,8 @@ class Programs:
 
         def compiled() -> Program | None:
             step = step_of(self.model, kind)
-            program = Program(step, block.batch_size, self.platform, halts=halts)
+            size, platform = block.batch_size, self.platform
+            program = Program(step, size, platform, halts=halts, repeatable=repeatable)
             try:
                 program.lower(state, block.arrays, block.order, NO_CONTROL)
             except TypeError as error:
@@ -65,7 +68,7 @@ class Programs:
             return program
 
         shapes = shape_of((state, block.arrays, block.order))
-        return self.keep((kind, block.batch_size, halts, shapes), compiled)
+        return self.keep((kind, block.batch_size, halts, repeatable, shapes), compiled)
 
     def keep(self, key: Any, make: Callable[[], Any]) -> Any:
         """What `make` made when `key` was first asked for."""
@@ -186,10 +189,14 @@ class Pass:
         hooks: When callbacks are called.
         platform: "cpu" or another; decides the lowering.
         chunk_s: Seconds after which the host wants control back.
+
+    Attributes:
+        repeatable: Steps must give the same bits each time, if that is slower.
     """
 
     def __init__(self, model: Any, kind: str, hooks: Hooks, platform: str, chunk_s: float = 0.25):
         """See the class."""
+        self.repeatable = False
         self.model = model
         self.kind = kind
         self.hooks = hooks
@@ -261,7 +268,8 @@ class Pass:
         if self._looked_up is None or self._looked_up[0] is not block:
             program = None
             if block.order is not None:
-                program = self.programs.get(self.kind, block, state, self.hooks.halts)
+                how = {"halts": self.hooks.halts, "repeatable": self.repeatable}
+                program = self.programs.get(self.kind, block, state, **how)
             self._looked_up = (block, program)
         return self._looked_up[1]
 

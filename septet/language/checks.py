@@ -6,6 +6,7 @@ Everything is reported into an account; nothing is repaired.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from html.entities import html5
 
 from septet.data.account import Account
 from septet.data.labels import shown, warn_of_labels
@@ -20,15 +21,27 @@ LONGEST_LABEL = 200
 SHOWN_LABELS = 5
 """Of one text in a message."""
 
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
-"""Tab, line feed, form feed, carriage return and next line are white space."""
+IDEOGRAPH = re.compile(
+    "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+LETTERS_OF_IDEOGRAPH = 3
+"""One says about as much as so many letters."""
+CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\u202d\u202e\ufdd0-\ufdef\ufeff\ufffe\uffff]"
+)
+"""Tab, line feed, form feed, carriage return and next line are white space. Beside controls: what
+turns the order of letters round, a mark of byte order, and what is no character."""
 REPLACEMENT = re.compile("\ufffd")
 MISREAD = re.compile(r"[ÃÂ][\x80-\xbf]|â€[™œ\x9d“”˜¦\x80-\xbf]|ï»¿|ðŸ")
 MARKUP = re.compile(
-    r"</?(?:a|abbr|b|blockquote|body|br|center|code|div|em|font|h[1-6]|head|hr|html|i|iframe|img|"
-    r"input|li|link|meta|object|ol|p|pre|script|small|span|strong|style|sub|sup|table|tbody|td|"
-    r"th|title|tr|u|ul)(?:\s[^<>]{0,500})?/?>|<!--|<!DOCTYPE"
-    r"|&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#x[0-9a-f]{1,6});",
+    r"</?(?:a|abbr|article|aside|b|blockquote|body|br|button|center|code|div|em|figcaption|figure|"
+    r"font|footer|form|h[1-6]|head|header|hr|html|i|iframe|img|input|li|link|main|meta|nav|object|"
+    r"ol|option|p|pre|script|section|select|small|span|strong|style|sub|sup|svg|table|tbody|td|"
+    r"textarea|th|thead|title|tr|u|ul|ahelp|emph)(?:\s[^<>]{0,500})?/?>"
+    # Tags of formats of translations, which have a number.
+    r"|<(?:bpt|bx|ept|ex|g|it|mrk|ph|x)\s[^<>]{0,500}>|</(?:bpt|ept|g|it|mrk|ph)>"
+    r"|<!--|<!DOCTYPE|&(?:#\d{1,7}|#x[0-9a-f]{1,6}"
+    rf"|(?-i:{'|'.join(sorted(name[:-1] for name in html5 if name.endswith(';')))}));",
     re.IGNORECASE,
 )
 
@@ -130,6 +143,11 @@ def warn_each(
         account.warn(code, "all", f"{len(found) - MOST_NAMED:,} more {rest}.", remedy)
 
 
+def letters_of(text: str) -> int:
+    """About how many letters say as much: those of a text, an ideograph as several."""
+    return len(text) + (LETTERS_OF_IDEOGRAPH - 1) * len(IDEOGRAPH.findall(text))
+
+
 def check_repeats(texts: Texts, account: Account) -> None:
     """Report texts that are the same but for case, spacing and compatible characters."""
     groups: dict[str, list[int]] = defaultdict(list)
@@ -140,7 +158,7 @@ def check_repeats(texts: Texts, account: Account) -> None:
     for key, (first, *others) in groups.items():
         for row in others:
             code, message = _compare(texts, first, row)
-            if len(key) < TELLING:
+            if letters_of(key) < TELLING:
                 short[code] += 1
             else:
                 found[code].append((texts.place(row), message))

@@ -13,7 +13,7 @@ from septet.engine.tuning import require_start
 from septet.errors import DataError
 from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
 from septet.evaluation.multilabel import LabelsAnswer, evaluate_labels, label_answers
-from septet.language import encoder_start, hub_folder, labelling
+from septet.language import checkpoint_folder, encoder_start, hub_folder, labelling
 from septet.language import inputs as text_inputs
 from septet.language.encoder_start import PretrainedEncoder
 from septet.language.encoding import choose_length, framed, pad, waste
@@ -137,7 +137,11 @@ class TextClassification(Task):
     def pretrained(self, options: TextModelOptions) -> str | None:
         """SHA-256 of the encoder that training starts from."""
         require_start(options)
-        return None if options.pretrained is None else hub_folder.digest(Path(options.pretrained))
+        return (
+            None
+            if options.pretrained is None
+            else checkpoint_folder.digest(Path(options.pretrained))
+        )
 
     def start(
         self,

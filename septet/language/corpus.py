@@ -37,6 +37,7 @@ class Corpus:
         places: Where each is, as "emma.txt:17".
         homes: By document, the split that the data put it in; "" where they do not say.
         names: By document, what it is called in messages.
+        longer: Place and length of the lines of more than `LONGEST_LINE` characters.
     """
 
     lines: list[str] = field(default_factory=list)
@@ -44,6 +45,7 @@ class Corpus:
     places: list[str] = field(default_factory=list)
     homes: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    longer: list[tuple[str, int]] = field(default_factory=list)
 
     def begin(self, name: str, home: str) -> None:
         """Begin a document."""
@@ -52,6 +54,9 @@ class Corpus:
 
     def add(self, line: str, place: str) -> None:
         """One more line of the newest document."""
+        size = len(line.removesuffix("\n"))
+        if size > LONGEST_LINE:
+            self.longer.append((place, size))
         for at in range(0, max(len(line), 1), LONGEST_LINE):
             self.lines.append(line[at : at + LONGEST_LINE])
             self.documents.append(len(self.names) - 1)

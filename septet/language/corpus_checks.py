@@ -13,8 +13,8 @@ import numpy as np
 from septet.data.account import Account
 from septet.data.dataset import SPLIT_NAMES, Dataset, Split
 from septet.errors import DataError
-from septet.language.checks import CONTENT_CHECKS, warn_each
-from septet.language.corpus import Corpus, read_corpus
+from septet.language.checks import CONTENT_CHECKS, letters_of, warn_each
+from septet.language.corpus import LONGEST_LINE, Corpus, read_corpus
 from septet.language.generation_options import GenerationDataOptions
 from septet.language.texts import normalised
 
@@ -141,7 +141,13 @@ def _limited(corpus: Corpus, rows: np.ndarray, limit: int | None, account: Accou
 
 
 def check_content(corpus: Corpus, account: Account) -> None:
-    """Report control characters, markup and signs of a wrong encoding."""
+    """Report over-long lines, control characters, markup and signs of a wrong encoding."""
+    longer = [
+        (place, f"The line has {size:,} characters; {LONGEST_LINE:,} at a time are read.")
+        for place, size in corpus.longer
+    ]
+    remedy = "Look whether the ends of lines were lost; break it into paragraphs."
+    warn_each(account, "over-long-line", longer, remedy, "lines are over-long")
     whole = "".join(corpus.lines)
     for code, pattern, message, remedy, rest in CONTENT_CHECKS:
         # Most texts have none of it, and one search says so.
@@ -185,14 +191,14 @@ def check_leaks(corpus: Corpus, rows: dict[str, np.ndarray], account: Account) -
         normalised(corpus.lines[row]): row
         for name in ("test", "validation")
         for row in rows[name][::-1]
-        if len(corpus.lines[row]) >= TELLING
+        if letters_of(corpus.lines[row]) >= TELLING
     }
     if not held:
         return
     found, seen = [], set()
     for row in rows["train"]:
         line = corpus.lines[row]
-        if len(line) < TELLING:
+        if letters_of(line) < TELLING:
             continue
         key = normalised(line)
         if key in held and key not in seen:

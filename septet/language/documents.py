@@ -8,7 +8,6 @@ import glob
 import itertools
 import os
 import stat
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,34 +32,11 @@ class Document:
     text: str
 
 
-def read_documents(source: str | Path, account: Account, *, longest: int) -> list[Document]:
-    """The documents that a file, a folder (with all in it) or a pattern such as "*.txt" names.
-
-    Args:
-        source: What to read.
-        account: Gets what was read and rejected.
-        longest: Bytes of one file, above which it is rejected unread.
-
-    Raises:
-        DataError: There is no such file, or a folder or pattern without any text file.
-    """
-    files = find_files(source, account)
-    documents = []
-    for path, name in files:
-        account.read += 1
-        document = read_document(path, name, longest)
-        if isinstance(document, Rejection):
-            account.rejections.append(document)
-        else:
-            documents.append(document)
-    return documents
-
-
 def find_files(source: str | Path, account: Account) -> list[tuple[Path, str]]:
     """Text files and their names relative to `source`, in a fixed order.
 
     Raises:
-        DataError: See `read_documents`.
+        DataError: There is no such file, or a folder or pattern without any text file.
     """
     path = Path(source)
     try:
@@ -128,7 +104,8 @@ def read_document(path: Path, name: str, longest: int) -> Document | Rejection:
         try:
             data = path.read_bytes()
         except OSError as error:
-            problem = ("unreadable-file", None, f"It cannot be read: {reason_of(error)}.", "")
+            reason = f"It cannot be read: {reason_of(error)}."
+            problem = ("unreadable-file", None, reason, "Look at its permissions, or remove it.")
         else:
             decoded = decode(data)
             if isinstance(decoded, str):
@@ -157,12 +134,13 @@ def decode(data: bytes) -> str | Problem:
     for magic, meaning in MAGIC.items():
         if data.startswith(magic):
             return "not-text", None, f"It is no text but {meaning}.", "Save it as UTF-8 text."
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    content = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        text = data.decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        reason = f"Byte {error.start} (0x{data[error.start]:02x}) is not UTF-8."
+        line = content.count(b"\n", 0, error.start) + 1
+        place = len(data) - len(content) + error.start
+        reason = f"Byte {place} (0x{data[place]:02x}) is not UTF-8."
         return "undecodable-byte", line, reason, "Save the file as UTF-8."
     at = text.find("\x00")
     if at >= 0:
@@ -175,11 +153,3 @@ def shown(name: str) -> str:
     """A file name as text that every output can take, and not too long."""
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return text if len(text) <= 200 else text[:100] + "..." + text[-97:]
-
-
-def lines_of(documents: Iterable[Document]) -> Iterable[tuple[str, int, str]]:
-    """(file, line from 1, text) of every line of documents; ends are LF, CR LF or CR."""
-    for document in documents:
-        text = document.text.replace("\r\n", "\n").replace("\r", "\n")
-        for number, line in enumerate(text.split("\n"), 1):
-            yield document.file, number, line

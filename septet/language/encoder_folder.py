@@ -1,4 +1,4 @@
-"""An encoder of the BERT family (BERT, RoBERTa, DistilBERT) in a folder of the Hugging Face hub.
+"""An encoder of the BERT family (BERT, RoBERTa, DistilBERT) in a folder of pretrained weights.
 
 Devlin et al. (arXiv:1810.04805), Liu et al. (arXiv:1907.11692), Sanh et al.
 (arXiv:1910.01108). Heads are not read: a classifier brings its own.
@@ -13,17 +13,15 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from septet.language.gpt2_folder import byte_pairs, prepared_pairs
-from septet.language.hub_folder import (
+from septet.language.checkpoint_folder import (
     digest,
-    read_json,
+    read_config,
     read_tensors,
-    refuse,
-    require,
-    small,
-    vocabulary_of,
-    whole,
+    read_tokenizer,
+    require_room,
 )
+from septet.language.gpt2_folder import byte_pairs, prepared_pairs
+from septet.language.hub_folder import refuse, require, small, vocabulary_of, whole
 from septet.language.tokenizer_schema import MOST_PIECES, NUM_SPECIALS, PreparedTokenizer
 
 PIECE_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -120,7 +118,7 @@ def open_encoder(path: Path) -> EncoderFolder:
     Raises:
         DataError: It is no such folder, or of a network that ours is not.
     """
-    config = read_json(path / "config.json")
+    config = read_config(path)
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in FAMILIES:
         known = ", ".join(FAMILIES)
@@ -129,18 +127,20 @@ def open_encoder(path: Path) -> EncoderFolder:
     shape = _shape(config, family, path)
     size = whole(config, "vocab_size", path, most=MOST_PIECES + NUM_SPECIALS)
     segments = whole(config, "type_vocab_size", path, most=16) if family.has_segments else 0
-    value = read_json(path / "tokenizer.json")
+    value = read_tokenizer(path)
     read = _byte_pairs if kind == "roberta" else _word_pieces
     tokenizer, rows = read(value, size, path)
     shape["sha256"] = digest(path)
-    return EncoderFolder(path, kind, shape, tokenizer, rows, size, segments)
+    folder = EncoderFolder(path, kind, shape, tokenizer, rows, size, segments)
+    require_room(path, expected(folder).values())
+    return folder
 
 
 def _shape(config: Mapping[str, Any], family: Family, path: Path) -> dict[str, Any]:
     """The arguments of `models.bert` that suit a configuration."""
     dim, depth, heads, hidden, activation = family.sizes
     wanted: dict[str, tuple[Any, ...]] = {
-        activation: ("gelu", "relu"),
+        activation: ("gelu", "gelu_new", "relu"),
         "position_embedding_type": ("absolute", None),
         "is_decoder": (False, None),
         "add_cross_attention": (False, None),

@@ -35,7 +35,7 @@ class PretrainedEncoder(CheckpointSizes):
     """The same of an encoder."""
 
     length: Annotated[int, Field(ge=4, le=4096)]
-    activation: Literal["gelu", "relu"]
+    activation: Literal["gelu", "gelu_new", "relu"]
 
 
 def described(options: "TextModelOptions") -> tuple[PreparedTokenizer, PretrainedEncoder]:

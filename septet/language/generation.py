@@ -15,7 +15,7 @@ from septet.data.account import Rejection
 from septet.data.dataset import Dataset, Split
 from septet.engine.losses import Loss
 from septet.errors import ConfigError, DataError
-from septet.language import hub_folder, perplexity
+from septet.language import checkpoint_folder, hub_folder, perplexity
 from septet.language.corpus_checks import read_dataset, texts_of
 from septet.language.documents import SUFFIXES, read_document, shown
 from septet.language.generation_options import (
@@ -45,6 +45,10 @@ PROMPT = 60
 GLIMPSE_TOKENS = 120
 SHOWN_TOKENS = 400
 TEMPERATURES = (0.0, 0.5, 0.8, 1.0)
+TUNING_DEFAULTS: Mapping[str, Any] = {"learning_rate": 1e-4, "weight_decay": 1e-2}
+"""What differs where training starts from a checkpoint."""
+TUNING_PASSES = (3, 200, 20)
+"""Least epochs, least steps, and most epochs, then."""
 
 
 class PreparedGeneration(BaseModel):
@@ -138,9 +142,22 @@ class TextGeneration(Task):
         """Settings whose `pretrained` names the same from everywhere and later."""
         return hub_folder.settled(settings)
 
+    def defaults_beside(self, model: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Small steps where training starts from a checkpoint."""
+        beside = {} if model.get("pretrained") is None else TUNING_DEFAULTS
+        return {**self.training_defaults, **beside}
+
+    def passes(self, prepared: Prepared) -> tuple[int, int, int]:
+        """Few where training starts from a checkpoint."""
+        return TUNING_PASSES if prepared["pretrained"] is not None else super().passes(prepared)
+
     def pretrained(self, options: GenerationModelOptions) -> str | None:
         """SHA-256 of the weights of the checkpoint that training starts from."""
-        return None if options.pretrained is None else hub_folder.digest(Path(options.pretrained))
+        return (
+            None
+            if options.pretrained is None
+            else checkpoint_folder.digest(Path(options.pretrained))
+        )
 
     def start(
         self,

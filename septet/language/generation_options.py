@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from septet.config import DataOptions, ModelOptions, Options, Probability
 
-TokenKind = Literal["characters", "bytes", "bpe"]
+TokenKind = Literal["characters", "bytes", "bpe", "unigram"]
 
 
 class GenerationDataOptions(DataOptions):
@@ -31,8 +31,8 @@ class GenerationDataOptions(DataOptions):
     )
     tokenizer: TokenKind = Field(
         default="characters",
-        description="characters; bytes; bpe: pieces of words, learned (byte pairs; needs "
-        "septet[language]). Each of them knows every text.",
+        description="characters; bytes; bpe and unigram: pieces of words, learned (byte pairs, or "
+        "the likeliest pieces; needs septet[language]). Each of them knows every text.",
     )
     vocabulary: int = Field(
         default=8_000,
@@ -60,7 +60,8 @@ class GenerationModelOptions(ModelOptions):
     pretrained: str | None = Field(
         default=None,
         description="Folder of a checkpoint in the layout of GPT-2 (config.json, "
-        "*.safetensors, tokenizer.json): its tokens are used, and its weights trained on.",
+        "*.safetensors, tokenizer.json), or a KerasHub preset of one: its tokens are "
+        "used, and its weights trained on.",
     )
     dim: int | None = Field(
         default=None,

@@ -104,9 +104,9 @@ def _text(data: bytes, name: str) -> Iterator[Message]:
     """Messages of a .po file; a line that is none spoils its message alone."""
     if data[:4] in (struct.pack("<I", MAGIC), struct.pack(">I", MAGIC)):
         raise DataError(f"{name} is a compiled catalog; give it the ending .mo.")
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    lines = split_lines(data.decode("utf-8", "surrogateescape"))
-    bad_bytes = undecodable_bytes(data)
+    text = data.removeprefix(b"\xef\xbb\xbf")
+    lines = split_lines(text.decode("utf-8", "surrogateescape"))
+    bad_bytes = undecodable_bytes(text, len(data) - len(text))
     if not any(KEYWORD.match(line) for line in lines):
         raise DataError(f"{name} is no catalog of gettext: no line of it begins with msgid.")
     message, part, is_fuzzy = None, None, False

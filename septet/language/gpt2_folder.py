@@ -1,4 +1,4 @@
-"""A checkpoint in the layout of GPT-2, as folders of the Hugging Face hub have it."""
+"""A checkpoint of GPT-2 in a folder of pretrained weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from septet.language.hub_folder import (
+from septet.language.checkpoint_folder import (
     digest,
-    read_json,
+    read_config,
     read_tensors,
-    refuse,
-    require,
-    small,
-    vocabulary_of,
-    whole,
+    read_tokenizer,
+    require_room,
 )
+from septet.language.hub_folder import refuse, require, small, vocabulary_of, whole
 from septet.language.tokenizer_schema import END, MOST_PIECES, NUM_SPECIALS, PreparedTokenizer
 
 ACTIVATIONS = ("gelu_new", "gelu_pytorch_tanh")
@@ -65,12 +63,14 @@ def open_folder(path: Path) -> Gpt2Folder:
     Raises:
         DataError: It is no such folder, or of a network that ours is not.
     """
-    config = read_json(path / "config.json")
+    config = read_config(path)
     shape = _shape(config, path)
     shape["sha256"] = digest(path)
     size = whole(config, "vocab_size", path, most=MOST_PIECES + 1)
-    tokenizer, rows = _tokenizer(read_json(path / "tokenizer.json"), config, size, path)
-    return Gpt2Folder(path, shape, tokenizer, rows, size)
+    tokenizer, rows = _tokenizer(read_tokenizer(path), config, size, path)
+    folder = Gpt2Folder(path, shape, tokenizer, rows, size)
+    require_room(path, (shape for _, shape in expected(folder).values()))
+    return folder
 
 
 def _shape(config: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -5,9 +5,8 @@ opened, and every tensor is checked by name, shape and type before it is used. W
 shapes a network needs is known elsewhere.
 """
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,7 +54,8 @@ def settled(settings: Mapping[str, Any]) -> dict[str, Any]:
         names = [name for name in registry.SAMPLES if registry.sample(name).is_weights]
         raise DataError(
             f"model.pretrained: there is no folder '{text}'. Expected one with config.json, "
-            f"*.safetensors and tokenizer.json, or the name of one to fetch: {', '.join(names)}."
+            "*.safetensors and tokenizer.json, a KerasHub preset, or the name of one to fetch: "
+            f"{', '.join(names)}."
         )
     return found
 
@@ -122,9 +122,9 @@ def vocabulary_of(
     return tokens, sorted(tokens, key=tokens.__getitem__)
 
 
-def weight_files(path: Path) -> list[Path]:
-    """The files of safetensors in a folder, by name."""
-    files = sorted(path.glob("*.safetensors"))
+def weight_files(path: Path, given: list[Path] | None = None) -> list[Path]:
+    """The files of safetensors in a folder, by name, or those that are given."""
+    files = given or sorted(path.glob("*.safetensors"))
     if not files:
         raise refuse(
             path,
@@ -136,22 +136,23 @@ def weight_files(path: Path) -> list[Path]:
     return files
 
 
-def digest(path: Path) -> str:
-    """SHA-256 over the files of weights of a folder."""
-    found = hashlib.sha256()
+def tensors_of(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Each tensor of a folder with its name."""
     for file in weight_files(path):
-        with file.open("rb") as opened:
-            found.update(hashlib.file_digest(opened, "sha256").digest())
-    return found.hexdigest()
+        yield from _tensors(file).items()
 
 
-def read_tensors(
-    path: Path, plain: Callable[[str], str | None], shapes: Mapping[str, tuple[int, ...]]
+def checked_tensors(
+    tensors: Iterable[tuple[str, np.ndarray]],
+    path: Path,
+    plain: Callable[[str], str | None],
+    shapes: Mapping[str, tuple[int, ...]],
 ) -> dict[str, np.ndarray]:
-    """The tensors of a folder, float32, by the names of `shapes`.
+    """The tensors, float32, by the names of `shapes`.
 
     Args:
-        path: The folder.
+        tensors: With their names.
+        path: The folder that they are from.
         plain: A tensor's name without what comes before it in some checkpoints; None for one
             that is not read, such as of another head.
         shapes: Every tensor that must be there, and there is no other.
@@ -160,11 +161,10 @@ def read_tensors(
         DataError: A tensor is missing, left over, of another shape or type, or not finite.
     """
     given: dict[str, np.ndarray] = {}
-    for file in weight_files(path):
-        for name, array in _tensors(file).items():
-            known = plain(name)
-            if known is not None:
-                given[known] = array
+    for name, array in tensors:
+        known = plain(name)
+        if known is not None:
+            given[known] = array
     for name in sorted(shapes.keys() ^ given.keys()):
         said = "is missing" if name in shapes else "is none of this network's"
         raise refuse(path, f"does not fit: the tensor {name[:80]!r} {said}.")

@@ -48,6 +48,22 @@ SCRIPTS = (
 MERGED = {"HIRAGANA": "JAPANESE OR CHINESE", "KATAKANA": "JAPANESE OR CHINESE",
           "CJK": "JAPANESE OR CHINESE"}  # fmt: skip
 
+SCRIPT_OF_LANGUAGE: Mapping[str, str] = {
+    **dict.fromkeys(
+        (*LANGUAGE_NAMES, "ca", "cs", "da", "et", "fi", "hr", "hu", "id", "lt", "lv", "nb", "nn",
+         "no", "ro", "sk", "sl", "sw", "tr", "vi"),
+        "LATIN",
+    ),
+    **dict.fromkeys(("zh", "ja", "yue"), "JAPANESE OR CHINESE"),
+    **dict.fromkeys(("ru", "uk", "bg", "be", "mk"), "CYRILLIC"),
+    **dict.fromkeys(("ar", "fa", "ur", "ps"), "ARABIC"),
+    **dict.fromkeys(("hi", "mr", "ne", "sa"), "DEVANAGARI"),
+    **dict.fromkeys(("he", "yi"), "HEBREW"),
+    "bn": "BENGALI", "el": "GREEK", "hy": "ARMENIAN", "ka": "GEORGIAN", "ko": "HANGUL",
+    "ta": "TAMIL", "th": "THAI",
+}  # fmt: skip
+"""Scripts that a language is written in, where that is one."""
+
 WORD = re.compile(r"[^\W\d_]+")
 NO_LETTER = re.compile(r"[\W\d_]+")
 

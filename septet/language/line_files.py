@@ -172,5 +172,6 @@ def _lines_of(path: Path, name: str) -> tuple[list[str], dict[int, int]]:
     for magic, meaning in MAGIC.items():
         if data.startswith(magic):
             raise DataError(f"{name} is no text but {meaning}.")
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    return split_lines(data.decode("utf-8", "surrogateescape")), undecodable_bytes(data)
+    text = data.removeprefix(b"\xef\xbb\xbf")
+    bad_bytes = undecodable_bytes(text, len(data) - len(text))
+    return split_lines(text.decode("utf-8", "surrogateescape")), bad_bytes

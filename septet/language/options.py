@@ -6,7 +6,7 @@ from pydantic import Field
 
 from septet.config import DataOptions, Fraction, ModelOptions, Probability
 
-TokenizerKind = Literal["words", "characters", "bytes", "bpe"]
+TokenizerKind = Literal["words", "characters", "bytes", "bpe", "unigram"]
 NetworkKind = Literal["bag", "cnn", "lstm", "gru", "transformer"]
 
 
@@ -34,8 +34,8 @@ class TextDataOptions(DataOptions):
     tokenizer: TokenizerKind = Field(
         default="words",
         description="words: words, numbers and marks, each Chinese or Japanese character for "
-        "itself; characters; bytes; bpe: pieces of words, learned (byte pairs; needs "
-        "septet[language]). All but words know every text.",
+        "itself; characters; bytes; bpe and unigram: pieces of words, learned (byte pairs, or the "
+        "likeliest pieces; needs septet[language]). All but words know every text.",
     )
     vocabulary: int = Field(
         default=20_000,
@@ -74,8 +74,9 @@ class TextModelOptions(ModelOptions):
     pretrained: str | None = Field(
         default=None,
         description="Folder of an encoder to start from (BERT, RoBERTa or DistilBERT in the layout "
-        "of the Hugging Face hub: config.json, *.safetensors, tokenizer.json), or minilm, which "
-        "septet data fetch brings: its tokens are used, and its weights trained on.",
+        "of the Hugging Face hub: config.json, *.safetensors, tokenizer.json; or a KerasHub "
+        "preset), or minilm, which septet data fetch brings: its tokens are used, "
+        "and its weights trained on.",
     )
     frozen: Fraction | None = Field(
         default=None,

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from septet.language.tokenizer_schema import END, NUM_BYTES, NUM_SPECIALS, PAD, byte_letters
+from septet.language.tokenizer_schema import (
+    END,
+    NUM_BYTES,
+    NUM_SPECIALS,
+    PAD,
+    SPELT_IN_BYTES,
+    byte_letters,
+)
 from septet.language.tokenizing import Tokenizer
 
 
@@ -34,7 +41,7 @@ def characters_of_each(tokenizer: Tokenizer) -> np.ndarray:
     """
     prepared = tokenizer.prepared
     counts = np.zeros(tokenizer.size, np.int32)
-    if prepared.kind == "bpe":
+    if prepared.kind in SPELT_IN_BYTES:
         values = {letter: byte for byte, letter in enumerate(byte_letters())}
         counts[NUM_SPECIALS:] = [
             sum(_begins(values[letter]) for letter in piece if letter in values)

@@ -10,10 +10,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from septet.data.account import Account
-from septet.language.checks import CONTENT_CHECKS, TELLING, is_broken, warn_each
+from septet.language.checks import (
+    CONTENT_CHECKS,
+    IDEOGRAPH,
+    TELLING,
+    is_broken,
+    letters_of,
+    warn_each,
+)
 from septet.language.languages import (
     DOUBT,
     LANGUAGE_NAMES,
+    SCRIPT_OF_LANGUAGE,
     doubts,
     language_of,
     other_language_of,
@@ -101,7 +109,7 @@ def _check_repeats(pairs: Pairs, account: Account) -> None:
     for row, key in enumerate(keys):
         at = first.setdefault(key, row)
         if at != row and pairs.homes[at] == pairs.homes[row]:
-            if len(key[0]) < TELLING:
+            if letters_of(key[0]) < TELLING:
                 short["duplicate"] += 1
             else:
                 found["duplicate"].append(
@@ -116,7 +124,7 @@ def _check_repeats(pairs: Pairs, account: Account) -> None:
             others = [place for home, place in seen[side].items() if home != pairs.homes[row]]
             if at != row or not others:
                 continue
-            if len(side) < TELLING:
+            if letters_of(side) < TELLING:
                 short["duplicate-across-splits"] += 1
                 continue
             name = pairs.names[0 if side == key[0] else 1]
@@ -153,7 +161,10 @@ def _check_untranslated(pairs: Pairs, account: Account) -> None:
     for row, (source, target) in enumerate(zip(pairs.sources, pairs.targets, strict=True)):
         if normalised(source) != normalised(target):
             continue
-        if sum(letter.isalpha() for letter in source) < TELLING or " " not in source.strip():
+        letters = letters_of("".join(letter for letter in source if letter.isalpha()))
+        # One word may be a name; ideographs have no spaces between words.
+        is_word = " " not in source.strip() and not IDEOGRAPH.search(source)
+        if letters < TELLING or is_word:
             short += 1
         else:
             found.append((pairs.place(row), "Both sides are the same."))
@@ -169,6 +180,7 @@ def _check_languages(pairs: Pairs, account: Account) -> set[int]:
     languages = [language_of(side) for side in sides]
     scripts = [_usual_script(side) for side in sides]
     _check_names(pairs, languages, account)
+    _check_scripts(pairs, scripts, account)
     towards = [doubts(sides[0], sides[1]), doubts(sides[1], sides[0])]
     swapped: list[tuple[str, str]] = []
     wrong: list[tuple[str, str]] = []
@@ -255,6 +267,30 @@ def _check_names(pairs: Pairs, languages: Sequence[str | None], account: Account
             f"Both sides are {LANGUAGE_NAMES[str(languages[0])]}.",
             "Look whether they are the right columns or files.",
         )
+
+
+def _check_scripts(pairs: Pairs, scripts: Sequence[str | None], account: Account) -> None:
+    """Sides that are called by a language and are in the script of another."""
+    called = [name.casefold().replace("_", "-").partition("-")[0] for name in pairs.names]
+    meant = [SCRIPT_OF_LANGUAGE.get(name) for name in called]
+    where = pairs.files[0] if pairs.files else "all"
+    if None not in meant and meant[0] != meant[1] and list(scripts) == meant[::-1]:
+        account.warn(
+            "swapped-columns",
+            where,
+            f"The side '{pairs.names[0]}' is in the script {str(scripts[0]).title()} and "
+            f"'{pairs.names[1]}' in {str(scripts[1]).title()}: they look exchanged.",
+            "Exchange their names, or set data.source and data.target.",
+        )
+        return
+    for name, script, wanted in zip(pairs.names, scripts, meant, strict=True):
+        if script is not None and wanted is not None and script != wanted:
+            account.warn(
+                "wrong-language-column",
+                where,
+                f"The side '{name}' is in the script {script.title()}.",
+                "Give it its right name, or look whether it is the right file.",
+            )
 
 
 def _check_lengths(pairs: Pairs, odd: set[int], account: Account) -> None:

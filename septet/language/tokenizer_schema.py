@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Kind = Literal["words", "characters", "bytes", "bpe", "pieces"]
+Kind = Literal["words", "characters", "bytes", "bpe", "unigram", "pieces"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 PAD, UNKNOWN, START, END = range(4)
@@ -16,12 +16,15 @@ PAD, UNKNOWN, START, END = range(4)
 NUM_SPECIALS = 4
 NUM_BYTES = 256
 
+SPELT_IN_BYTES = ("bpe", "unigram")
+"""Their pieces are written in the letters of `byte_letters`."""
 UNKNOWN_PIECE = "[UNK]"
 MOST_PIECES = 60_000
 """With as many merges, what a `model.json` may hold."""
 LONGEST_PIECE = 200
 
 Piece = Annotated[str, Field(min_length=1, max_length=LONGEST_PIECE)]
+Score = Annotated[float, Field(ge=-1000.0, le=0.0)]
 Merge = Annotated[str, Field(min_length=3, max_length=2 * LONGEST_PIECE + 1)]
 
 
@@ -30,12 +33,14 @@ class PreparedTokenizer(BaseModel):
 
     Args:
         kind: words: `pieces` are the words; characters: the 256 bytes, then `pieces`;
-            bytes: the 256 bytes; bpe: `pieces` are spelt in the letters that stand for bytes;
+            bytes: the 256 bytes; bpe and unigram: `pieces` are spelt in the letters that stand
+            for bytes;
             pieces: of words, those that go on with one before begin with "##" (of a checkpoint).
         lowercase: Take capitals as small letters first (words, characters and pieces).
         pieces: In the order of their numbers.
         merges: Of bpe, "a b" in the order in which they are made.
         strips_accents: Of pieces, take letters without their accents first.
+        scores: Of unigram, the logarithm of how likely each piece is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
@@ -45,6 +50,7 @@ class PreparedTokenizer(BaseModel):
     pieces: Annotated[list[Piece], Field(max_length=MOST_PIECES)]
     merges: Annotated[list[Merge], Field(max_length=MOST_PIECES)]
     strips_accents: bool = False
+    scores: Annotated[list[Score], Field(max_length=MOST_PIECES)] = []
 
     @model_validator(mode="after")
     def _fits_together(self) -> "PreparedTokenizer":
@@ -59,9 +65,11 @@ class PreparedTokenizer(BaseModel):
             raise ValueError(f"{self.kind} keep accents")
         if self.kind == "pieces" and UNKNOWN_PIECE in known:
             raise ValueError(f"{UNKNOWN_PIECE} stands for what is unknown")
-        if self.kind != "bpe":
-            if self.merges:
-                raise ValueError(f"{self.kind} have no merges")
+        if self.merges and self.kind != "bpe":
+            raise ValueError(f"{self.kind} have no merges")
+        if len(self.scores) != (len(self.pieces) if self.kind == "unigram" else 0):
+            raise ValueError(f"{self.kind} have {len(self.scores)} scores")
+        if self.kind not in SPELT_IN_BYTES:
             return self
         if not known >= set(byte_letters()):
             raise ValueError("a byte has no piece, so that there would be unknown text")

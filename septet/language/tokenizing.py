@@ -1,7 +1,8 @@
-"""Texts as token numbers and back: words, characters, bytes, byte pairs, and BERT's pieces.
+"""Texts as token numbers and back: words, characters, bytes, and several kinds of their pieces.
 
-Byte pairs are trained and applied by the `tokenizers` library, which is imported only then,
-and pieces of words, which come with a checkpoint, are applied by it; the others are a few
+Byte pairs are trained and applied by the `tokenizers` library, which is imported only then.
+It also applies unigrams, which `sentencepiece` trains (the same in every process, which
+`tokenizers` does not do), and BERT's pieces, which come with a checkpoint; the others are a few
 lines each. All but words and pieces know every text: what is not in the vocabulary is spelt
 in bytes.
 """
@@ -51,12 +52,18 @@ def learn_tokenizer(
 
     Raises:
         DataError: `size` is too small for the kind.
-        MissingPackageError: bpe without the package `tokenizers`.
+        MissingPackageError: bpe without the package `tokenizers`, unigram without it and
+            `sentencepiece`.
     """
     room = min(size - NUM_SPECIALS, MOST_PIECES)
     if kind == "bpe":
         pieces, merges = _learn_pairs(texts, room)
         return PreparedTokenizer(kind=kind, lowercase=False, pieces=pieces, merges=merges)
+    if kind == "unigram":
+        scores = _learn_unigrams(texts, room)
+        return PreparedTokenizer(
+            kind=kind, lowercase=False, pieces=list(scores), merges=[], scores=[*scores.values()]
+        )
     lowercase = lowercase and kind != "bytes"
     pieces = []
     if kind == "words":
@@ -80,11 +87,7 @@ def _learn_pairs(texts: Iterable[str], room: int) -> tuple[list[str], list[str]]
     """Pieces and merges of byte pairs (Sennrich et al., arXiv:1508.07909)."""
     import json
 
-    if room < NUM_BYTES:
-        raise DataError(
-            f"A vocabulary of {room + NUM_SPECIALS} tokens is too small for bpe, whose {NUM_BYTES} "
-            "bytes are in it. Use a larger data.vocabulary, or data.tokenizer=bytes."
-        )
+    _require_bytes(room, "bpe")
     library = tokenizers_library()
     tokenizer = library.Tokenizer(library.models.BPE())
     tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -99,6 +102,74 @@ def _learn_pairs(texts: Iterable[str], room: int) -> tuple[list[str], list[str]]
     model = json.loads(tokenizer.to_str())["model"]
     pieces = sorted(model["vocab"], key=model["vocab"].__getitem__)
     return pieces, [" ".join(pair) for pair in model["merges"]]
+
+
+def _require_bytes(room: int, kind: str) -> None:
+    if room < NUM_BYTES:
+        raise DataError(
+            f"A vocabulary of {room + NUM_SPECIALS} tokens is too small for {kind}, whose "
+            f"{NUM_BYTES} bytes are in it. Use a larger data.vocabulary, or data.tokenizer=bytes."
+        )
+
+
+def _learn_unigrams(texts: Iterable[str], room: int) -> dict[str, float]:
+    """Pieces and the logarithms of their shares (Kudo, arXiv:1804.10959), over words in bytes."""
+    import io
+
+    _require_bytes(room, "unigram")
+    library = tokenizers_library()
+    trainer = sentencepiece_library().SentencePieceTrainer
+    split = library.pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str
+    counts = Counter(word for text in texts for word, _ in split(text) if len(word) <= 200)
+    letters = byte_letters()
+    scores: dict[str, float] = {}
+    if counts:
+        model = io.BytesIO()
+        trainer.train(
+            sentence_iterator=iter(f"{word}\t{count}" for word, count in sorted(counts.items())),
+            input_format="tsv",
+            model_writer=model,
+            model_type="unigram",
+            vocab_size=room + 1,
+            hard_vocab_limit=False,
+            required_chars="".join(letters),
+            character_coverage=1.0,
+            normalization_rule_name="identity",
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            split_by_unicode_script=False,
+            split_by_number=False,
+            split_by_whitespace=False,
+            unk_id=0,
+            bos_id=-1,
+            eos_id=-1,
+            pad_id=-1,
+            num_threads=1,
+            minloglevel=2,
+        )
+        learned = sentencepiece_library().SentencePieceProcessor(model_proto=model.getvalue())
+        for number in range(1, learned.vocab_size()):
+            # Shares, not sums in another order, are what is learned: four digits are kept.
+            scores[learned.id_to_piece(number)] = round(learned.get_score(number), 4)
+    least = min(scores.values(), default=0.0) - 1.0
+    inner = sorted((piece for piece in scores if len(piece) > 1), key=lambda p: (-scores[p], p))
+    kept = inner[: room - NUM_BYTES]
+    return {piece: scores.get(piece, least) for piece in (*letters, *kept)}
+
+
+def sentencepiece_library() -> Any:
+    """The package `sentencepiece`.
+
+    Raises:
+        MissingPackageError: It is not installed.
+    """
+    try:
+        import sentencepiece
+    except ImportError:
+        raise MissingPackageError(
+            "sentencepiece", "language", "Learning tokens of unigrams"
+        ) from None
+    return sentencepiece
 
 
 def tokenizers_library() -> Any:
@@ -279,11 +350,14 @@ class Pairs(Tokenizer):
         """See `Tokenizer`."""
         super().__init__(prepared)
         library = tokenizers_library()
-        vocabulary = {piece: i for i, piece in enumerate(prepared.pieces)}
-        merges = [tuple(merge.split(" ")) for merge in prepared.merges]
-        self._inner = library.Tokenizer(library.models.BPE(vocabulary, merges))
+        self._inner = library.Tokenizer(self._model(library))
         self._inner.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
         self._bytes = {letter: byte for byte, letter in enumerate(byte_letters())}
+
+    def _model(self, library: Any) -> Any:
+        vocabulary = {piece: i for i, piece in enumerate(self.prepared.pieces)}
+        merges = [tuple(merge.split(" ")) for merge in self.prepared.merges]
+        return library.models.BPE(vocabulary, merges)
 
     def _encode(self, texts: Sequence[str]) -> list[tuple[np.ndarray, list[Span]]]:
         return [
@@ -300,6 +374,14 @@ class Pairs(Tokenizer):
         pieces = self.prepared.pieces
         letters = "".join(pieces[i - NUM_SPECIALS] for i in map(int, ids) if i >= NUM_SPECIALS)
         return bytes(self._bytes[letter] for letter in letters if letter in self._bytes)
+
+
+class Unigrams(Pairs):
+    """The likeliest cut of each word into pieces, applied by the `tokenizers` library."""
+
+    def _model(self, library: Any) -> Any:
+        prepared = self.prepared
+        return library.models.Unigram(list(zip(prepared.pieces, prepared.scores, strict=True)))
 
 
 class WordPieces(Tokenizer):
@@ -345,6 +427,7 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
     "characters": Characters,
     "bytes": Characters,
     "bpe": Pairs,
+    "unigram": Unigrams,
     "pieces": WordPieces,
 }
 

@@ -25,10 +25,11 @@ class TranslationDataOptions(DataOptions):
         default=None,
         description="Column that says train, validation or test; 'split' if there is one.",
     )
-    tokenizer: Literal["bpe", "characters", "bytes"] = Field(
+    tokenizer: Literal["bpe", "unigram", "characters", "bytes"] = Field(
         default="bpe",
-        description="bpe: pieces of words, learned (byte pairs; needs septet[language]); "
-        "characters; bytes. Both sides share one vocabulary, and no text is unknown.",
+        description="bpe and unigram: pieces of words, learned (byte pairs, or the likeliest "
+        "pieces; needs septet[language]); characters; bytes. Both sides share one "
+        "vocabulary, and no text is unknown.",
     )
     vocabulary: int = Field(
         default=8000,

@@ -29,7 +29,7 @@ def bert(
     depth: Count = 6,
     num_heads: Count = 12,
     feed_forward_dim: Width = 1536,
-    activation: Literal["gelu", "relu"] = "gelu",
+    activation: Literal["gelu", "gelu_new", "relu"] = "gelu",
     epsilon: Annotated[float, Field(gt=0.0, le=0.1)] = 1e-12,
     dropout: Dropout = 0.1,
 ) -> keras.Model:
@@ -46,7 +46,7 @@ def bert(
         depth: Blocks.
         num_heads: Of attention; `dim` must be a multiple of it.
         feed_forward_dim: Units of each block's hidden dense layer.
-        activation: Of the hidden dense layer.
+        activation: Of the hidden dense layer; "gelu_new" is GELU by the hyperbolic tangent.
         epsilon: Added to the variance in layer normalisation.
         dropout: Share left out everywhere.
 

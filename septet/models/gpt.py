@@ -12,7 +12,12 @@ import keras
 from keras import layers
 from pydantic import ConfigDict, Field, validate_call
 
-from septet.models.transformer_layers import NEGATIVE, AddLearned, rotated
+from septet.models.transformer_layers import (
+    NEGATIVE,
+    AddLearned,
+    has_fused_attention,
+    rotated,
+)
 
 # Its functions are typed as giving None.
 ops: Any = keras.ops
@@ -188,11 +193,15 @@ class GptBlock(layers.Layer):
 
     def call(self, features: Any, training: bool | None = None) -> Any:
         """[batch, time, dim] -> the same."""
-        queries, keys, values = self.parts(self.norm(features), 0)
-        rows = ops.arange(ops.shape(features)[1])
-        allowed = rows[None, :] <= rows[:, None]
-        mixed = self.mixed(self.attend(queries, keys, values, allowed, training))
-        return self.after(features, mixed, training)
+        parts = self.parts(self.norm(features), 0)
+        if not (training and self.dropout.rate) and has_fused_attention(self.compute_dtype):
+            queries, keys, values = (ops.transpose(each, (0, 2, 1, 3)) for each in parts)
+            mixed = ops.dot_product_attention(queries, keys, values, is_causal=True)
+            mixed = ops.reshape(mixed, ops.shape(features))
+        else:
+            rows = ops.arange(ops.shape(features)[1])
+            mixed = self.attend(*parts, rows[None, :] <= rows[:, None], training)
+        return self.after(features, self.mixed(mixed), training)
 
     def after(self, features: Any, mixed: Any, training: Any = None) -> Any:
         """`features` with the attention's part and that of the dense layers added."""

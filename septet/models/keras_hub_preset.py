@@ -17,7 +17,7 @@ CONFIG, FILE = "config.json", "model.weights.h5"
 MAX_CONFIG_BYTES = 2**20
 INSTALL = (
     "pip install --no-deps keras-hub==0.32.0 regex kagglehub kagglesdk==0.1.28 sentencepiece "
-    "tokenizers grain"
+    "tokenizers grain && pip install requests"
 )
 BLOCKS = {"basic_block": False, "bottleneck_block": True}
 

@@ -19,6 +19,23 @@ EPSILON = 1e-5
 """Of layer normalisation, as in PyTorch."""
 
 
+def has_fused_attention(dtype: str) -> bool:
+    """Whether a GPU is there that mixes values of `dtype` without writing down all scores.
+
+    `keras.ops.dot_product_attention` is then cuDNN's, which takes half precision alone.
+    """
+    if dtype not in ("bfloat16", "float16") or keras.backend.backend() != "jax":
+        return False
+    import jax
+
+    return jax.default_backend() == "gpu"
+
+
+def gelu_new(features: Any) -> Any:
+    """GELU by the hyperbolic tangent, as BERT and GPT-2 were first trained with."""
+    return ops.gelu(features, approximate=True)
+
+
 class TokenEmbedding(layers.Layer):
     """A vector for each token, scaled so that tied logits start small."""
 
@@ -296,7 +313,8 @@ class Block(layers.Layer):
             if has_memory
             else None
         )
-        self.hidden = layers.Dense(feed_forward_dim, activation, name="hidden")
+        function = gelu_new if activation == "gelu_new" else activation
+        self.hidden = layers.Dense(feed_forward_dim, function, name="hidden")
         self.last = layers.Dense(dim, name="last")
         self.dense_norm = layers.LayerNormalization(epsilon=epsilon, name="dense_normalization")
         self.dropout = layers.Dropout(dropout, name="dropout")

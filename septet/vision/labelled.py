@@ -14,7 +14,7 @@ import numpy as np
 
 from septet.data.account import Account, Rejection
 from septet.data.dataset import SPLIT_NAMES, Dataset, Split
-from septet.data.scratch import new_array
+from septet.data.scratch import ArrayList, new_array
 from septet.data.splitting import limited, make_splits
 from septet.errors import DataError
 from septet.vision import geometry
@@ -41,10 +41,11 @@ class Examples:
     """Usable pictures, one a row in every list, with their boxes in their own pixels."""
 
     items: list[Item] = field(default_factory=list)
-    pixels: list[np.ndarray] = field(default_factory=list)
+    pixels: ArrayList = field(default_factory=ArrayList)
     sizes: list[tuple[int, int]] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
     boxes: list[list[tuple[str, float, float, float, float]]] = field(default_factory=list)
+    has_colour: bool = False
 
 
 def read_labelled(source: Path, options: DetectionDataOptions, seed: int) -> Dataset:
@@ -68,7 +69,7 @@ def read_labelled(source: Path, options: DetectionDataOptions, seed: int) -> Dat
     rows = limited(rows, options.limit, seed=seed, account=account, noun="pictures")
     _check_pictures(examples, rows, account)
     labels = _known_labels(examples, rows, labelled.classes, account)
-    channels = options.channels or (1 if all(p.ndim == 2 for p in examples.pixels) else 3)
+    channels = options.channels or (3 if examples.has_colour else 1)
     splits = {name: _split(examples, chosen, canvas, channels) for name, chosen in rows.items()}
     account.classes = _counts(examples, rows, labels)
     account.close({name: len(split) for name, split in splits.items()})
@@ -164,7 +165,9 @@ def _decoded(
                 complaints.add("other-size", item.place, message, remedy)
             placement = place_on(size, canvas)
             examples.items.append(item)
-            examples.pixels.append(placement.picture(result.pixels))
+            pixels = placement.picture(result.pixels)
+            examples.pixels.append(pixels)
+            examples.has_colour |= pixels.ndim == 3
             examples.sizes.append(size)
             examples.digests.append(result.digest)
             examples.boxes.append(_good_boxes(item, size, complaints))

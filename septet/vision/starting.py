@@ -25,7 +25,7 @@ Kind = Literal["file", "folder", "preset", "application"]
 FROZEN, THAWING, LAYER_DECAY = 0.2, 0.0, 0.8
 """What the settings are by themselves where weights are given."""
 HALF = 127.5
-PLACES = re.compile(r"(?:stage|block)(\d+)(?:_|$)")
+PLACES = re.compile(r"(?:stage|block)(\d+)[a-z]?(?:_|$)")
 FIRST = ("stem", "patches", "tokens")
 QUARTERS = 4
 
@@ -296,7 +296,7 @@ def tuning(network: Any, given: list[str], options: "ImageModelOptions") -> "Tun
     variables = network.trainable_variables
     places = [_place(variable.path) if variable.path in known else None for variable in variables]
     deepest = max((place for place in places if place is not None and place >= 0), default=-1)
-    if deepest < 0:
+    if deepest < 1:
         # Names say nothing: quarters by the order in the network.
         ordered = [place for place, path in enumerate(variables) if path.path in known]
         quarter = max(1, -(-len(ordered) // QUARTERS))

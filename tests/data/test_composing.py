@@ -8,7 +8,14 @@ import pytest
 from PIL import Image, ImageDraw
 
 from septet.data import scenes
-from septet.data.composing import Cutout, compose_scene, run_lengths
+from septet.data.composing import (
+    Cutout,
+    Variety,
+    blob,
+    compose_scene,
+    recoloured,
+    run_lengths,
+)
 from septet.data.scenes import COLOURS, divided, thing_of
 
 
@@ -22,8 +29,9 @@ CUTOUTS = [[disc((255, 0, 0), 0)], [disc((0, 255, 0), 1)]]
 PHOTOGRAPHS = [Image.new("RGB", (200, 120), (0, 0, 90))]
 
 
-def made(seed, most=6):
-    return compose_scene(CUTOUTS, PHOTOGRAPHS, np.random.default_rng(seed), side=96, most=most)
+def made(seed, most=6, variety=None):
+    random = np.random.default_rng(seed)
+    return compose_scene(CUTOUTS, PHOTOGRAPHS, random, side=96, most=most, variety=variety)
 
 
 def test_same_seed_gives_the_same_scene_and_another_seed_another():
@@ -48,6 +56,31 @@ def test_masks_hold_the_pixels_of_their_thing_and_boxes_fit_them(seed):
     assert together.max() <= 1
     outside = scene.pixels[together == 0]
     assert np.median(outside[:, :2]) == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_varied_scenes_have_exact_masks_too(seed):
+    scene = made(seed, variety=Variety(hue=0.0, colour=0.2, blobs=2))
+    assert (scene.pixels == made(seed, variety=Variety(hue=0.0, colour=0.2, blobs=2)).pixels).all()
+    assert (scene.pixels != made(seed).pixels).any()
+    together = np.sum([thing.mask for thing in scene.things], axis=0)
+    assert together.max() <= 1
+    for thing in scene.things:
+        inside = scene.pixels[thing.mask].astype(int).mean(0)
+        assert inside.argmax() == thing.category
+
+
+def test_colours_are_turned_and_blobs_are_of_a_size():
+    random = np.random.default_rng(0)
+    pixels = np.full((4, 4, 3), (200.0, 40.0, 40.0), np.float32)
+    turned = [recoloured(pixels, random, Variety(hue=0.5, colour=0.0))[0, 0] for _ in range(40)]
+    assert {int(colour.argmax()) for colour in turned} == {0, 1, 2}
+    np.testing.assert_allclose([colour.mean() for colour in turned], 280 / 3, atol=12)
+    same = recoloured(pixels, random, Variety(hue=0.0, colour=0.0))
+    np.testing.assert_allclose(same, pixels, atol=1e-3)
+    shares = [blob(random, 96).mean() for _ in range(60)]
+    assert 0.001 < min(shares)
+    assert max(shares) < 0.6
 
 
 @pytest.mark.parametrize("seed", range(5))

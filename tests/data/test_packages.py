@@ -1,6 +1,7 @@
 """Packages of other projects: pinned files only, archives read here, clear words. No network."""
 
 import io
+import json
 import sys
 import tarfile
 import types
@@ -135,6 +136,25 @@ def test_composed_set_is_a_folder_that_is_checked_as_a_whole(tmp_path, monkeypat
     assert not fetching.is_intact(tmp_path / "set", "things")
     fetching.fetch(composing, tmp_path)
     assert (path / "usr/share/a/b/two.png").read_bytes() == b"second"
+
+
+def test_copy_of_another_version_is_replaced(tmp_path, monkeypatch, composing):
+    monkeypatch.setattr(fetching, "archives_of", lambda package: {"here": from_bytes(deb(FILES))})
+    path = fetching.fetch(composing, tmp_path)
+    newer = replace(composing, remote=replace(composing.remote, version=2))
+    said = []
+    (path / "usr").rename(path / "left_over")
+    manifest = tmp_path / "set" / "manifest.json"
+    told = json.loads(manifest.read_text())
+    told |= {"size": fetching.size_of(path), "sha256": fetching.sha256_of(path)}
+    del told["version"]
+    manifest.write_text(json.dumps(told))
+    fetching.fetch(newer, tmp_path, say=said.append)
+    assert "set: the copy here is of another version of the set and is replaced." in said
+    assert (path / "usr/share/a/b/two.png").exists()
+    assert not (path / "left_over").exists()
+    fetching.fetch(newer, tmp_path, say=said.append)
+    assert said[-1].startswith("set is here already")
 
 
 def test_next_source_serves_and_all_failures_are_named(tmp_path, monkeypatch, composing):

@@ -33,7 +33,26 @@ def test_only_small_products_are_left_to_one_core(size, alone):
     square = jnp.ones((size, size))
     options = compiling.options_for(jaxpr_of(lambda x: x @ x, square), "cpu")
     assert ("xla_cpu_multi_thread_eigen" in options) is alone
-    assert compiling.options_for(jaxpr_of(lambda x: x @ x, square), "gpu") == {}
+
+
+def test_a_gpu_is_asked_for_the_same_bits_where_they_count():
+    jaxpr = jaxpr_of(lambda x: x + 1, 1.0)
+    assert compiling.options_for(jaxpr, "gpu") == {}
+    assert compiling.options_for(jaxpr, "gpu", repeatable=True) == {compiling.REPEATABLE: True}
+    # XLA knows the option on every platform.
+    program = jax.jit(lambda x: x + 1).lower(1.0)
+    program.compile(compiler_options={compiling.REPEATABLE: True})
+
+
+def test_what_cannot_give_the_same_bits_is_compiled_with_a_warning(caplog):
+    class Lowered:
+        def compile(self, compiler_options=None):
+            if compiler_options:
+                raise IndexError("absl::container_internal::raw_hash_map<>::at")
+            return "program"
+
+    assert compiling.compile_for(Lowered(), {compiling.REPEATABLE: True}) == "program"
+    assert "same bits" in caplog.text
 
 
 def test_an_option_that_xla_does_not_know_is_left_out():

@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from septet.engine import program
 from septet.engine.loop import Loop, all_finite
 from septet.engine.state import from_tensors, shipped_weights, to_tensors
 from septet.errors import CheckpointError
@@ -34,6 +35,20 @@ def test_step_is_traced_once_for_each_batch_size():
         run_steps(loop, 0, 10, limit)
     # One tracing finds the shape of the logs, one makes the program; for both batch sizes.
     assert loop.num_traces == 2
+
+
+def test_steps_of_a_run_are_to_give_the_same_bits_on_a_gpu(monkeypatch):
+    asked = []
+
+    def options_for(jaxpr, platform, *, repeatable):
+        asked.append(repeatable)
+        return {}
+
+    monkeypatch.setenv("SEPTET_NATIVE", "0")
+    monkeypatch.setattr(program, "options_for", options_for)
+    run_steps(make_loop(), 0, 5, 100)
+    assert len(asked) == 2
+    assert all(asked)
 
 
 def test_loss_falls():

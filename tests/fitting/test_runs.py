@@ -12,7 +12,7 @@ import pytest
 
 import septet
 from septet.errors import InputError, Interrupted, NonFiniteError
-from septet.fitting import keeper
+from septet.fitting import keeper, passes
 from tests.fitting import kept
 
 # Keras' own variables do not know NumPy's `copy` yet.
@@ -62,6 +62,25 @@ def example(seed: int = 3) -> tuple[Any, np.ndarray, np.ndarray]:
     model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
     model.compile("adam", "mse", metrics=["mae"])
     return model, x, x.sum(axis=1)
+
+
+def test_steps_and_validation_of_a_run_are_to_give_the_same_bits_on_a_gpu(monkeypatch):
+    asked = []
+
+    class Asked(passes.Program):
+        def __init__(self, *arguments, repeatable, **rest):
+            asked.append(repeatable)
+            super().__init__(*arguments, repeatable=repeatable, **rest)
+
+    monkeypatch.setattr(passes, "Program", Asked)
+    model, x, y = example()
+    septet.fit(model, x, y, epochs=1, verbose=0, validation_split=0.25)
+    count = len(asked)
+    assert count >= 2
+    assert not any(asked)
+    # The same model again: what it compiled before is not what a run needs.
+    septet.fit(model, x, y, epochs=1, verbose=0, validation_split=0.25, run="job")
+    assert asked[count:] == [True] * count
 
 
 def test_the_folder_has_everything():

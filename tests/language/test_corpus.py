@@ -103,6 +103,14 @@ def test_seeded_defects_are_all_found_and_none_invented(tmp_path):
     assert not findings(dataset(tmp_path).account)
 
 
+def test_an_over_long_line_is_named(tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join([*LINES, "word " * 3000, *LINES[:5]]))
+    found = [f for f in dataset(tmp_path / "a.txt").account.findings if f.severity != "note"]
+    assert [(f.code, f.where) for f in found] == [("over-long-line", "a.txt:201")]
+    assert "15,000 characters" in found[0].message
+    assert found[0].remedy
+
+
 def test_documents_and_lines_in_two_splits_are_found(tmp_path):
     line = "It is a truth universally acknowledged, that a single man must be in want of a wife."
     (tmp_path / "train.txt").write_text("\n".join([line, *LINES]))

@@ -65,7 +65,16 @@ TEXT_DEFECTS = {
     "markup": "A fine film.<br />And the rest seems fine, too.",
 }
 MORE_MARKUP = ["Tom &amp; Jerry are fine in this one", "<p class='x'>Fine film</p>", "a <!-- b"]
-NO_MARKUP = ["1 < 2 and 3 > 2 in this film", "I <3 this film a lot", "R&B; and AT&T;", "a<b>>c"]
+MORE_MARKUP += ["Ein sch&ouml;ner Film&hellip;", "<ahelp hid='.'>Opens a film</ahelp>"]
+MORE_MARKUP += ['See <g id="1">this film</g> today', "A <section> of the film"]
+MORE_CONTROL = ["A film \u202eturned round", "A mark \ufeff within", "No \ufdd0 character"]
+NO_MARKUP = [
+    "A <g> and an <x> are letters",
+    "1 < 2 and 3 > 2 in this film",
+    "I <3 this film a lot",
+    "R&B; and AT&T;",
+    "a<b>>c",
+]
 NO_DEFECTS = [
     "Ünïcödé, naïve café: àçé",
     "tab\tin it\nand lines\r\n",
@@ -90,7 +99,14 @@ def test_other_markup_is_named(tmp_path, text):
     assert loud(check(write(tmp_path, rows))) == ["markup reviews.csv:9"]
 
 
-@pytest.mark.parametrize("text", [*NO_MARKUP[:3], *NO_DEFECTS])
+@pytest.mark.parametrize("text", MORE_CONTROL)
+def test_other_characters_that_are_no_text_are_named(tmp_path, text):
+    rows = reviews()
+    rows[7] = (text, rows[7][1])
+    assert loud(check(write(tmp_path, rows))) == ["control-character reviews.csv:9"]
+
+
+@pytest.mark.parametrize("text", [*NO_MARKUP[:4], *NO_DEFECTS])
 def test_what_only_looks_strange_is_not_named(tmp_path, text):
     rows = reviews()
     rows[7] = (text, rows[7][1])
@@ -129,6 +145,26 @@ def test_an_encoding_error_has_its_byte_offset(tmp_path):
     account = reject(tmp_path, lambda line: line.replace(b"The", b"Th\xe9"))
     data = (tmp_path / "reviews.csv").read_bytes()
     assert f"Byte {data.index(0xE9)} of the file" in account.rejections[0].reason
+
+
+def test_offsets_count_a_mark_of_byte_order(tmp_path):
+    folder = write_folders(tmp_path / "set", reviews())
+    (folder / "positive" / "0000.txt").write_bytes(b"\xef\xbb\xbffine\ncaf\xe9\n")
+    (rejection,) = check(folder).rejections
+    assert (rejection.line, "Byte 11 (0xe9)" in rejection.reason) == (2, True)
+
+
+def test_parquet_with_bytes_that_are_no_text_rejects_their_row(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    texts, labels = zip(*reviews(), strict=True)
+    column = [text.encode() for text in texts]
+    column[7] = b"caf\xe9 au lait"
+    spoilt = pyarrow.array(column).cast(pyarrow.string(), safe=False)
+    parquet.write_table(pyarrow.table({"text": spoilt, "label": labels}), tmp_path / "a.parquet")
+    account = check(tmp_path / "a.parquet")
+    assert [(r.code, r.line) for r in account.rejections] == [("undecodable-byte", 8)]
+    assert account.used == len(texts) - 1
 
 
 @pytest.mark.parametrize(
@@ -181,6 +217,13 @@ def test_repeats_are_found_whatever_their_case_and_spacing(tmp_path):
     homes = read_dataset(tmp_path / "reviews.csv", TextDataOptions(), 0).splits
     for pair in (("reviews.csv:22", "reviews.csv:12"), ("reviews.csv:33", "reviews.csv:13")):
         assert any(set(pair) <= set(split.sources) for split in homes.values())
+
+
+def test_chinese_texts_that_repeat_are_found_though_they_have_few_letters(tmp_path):
+    film = "这部电影非常好看。"
+    rows = [*reviews(), (film, "positive"), (film, "positive"), ("好看。", "positive")]
+    account = check(write(tmp_path, [*rows, ("好看。", "positive")]))
+    assert loud(account) == ["duplicate reviews.csv:243"]
 
 
 def test_short_texts_that_repeat_are_only_noted(tmp_path):

@@ -12,6 +12,8 @@ import pytest
 from safetensors.numpy import load_file
 
 import septet
+from septet import registry
+from septet.api import resolve_config
 from septet.errors import ConfigError, DataError
 from septet.language.gpt2_folder import open_folder, read_weights
 from septet.language.tokenizing import tokenizer_of
@@ -74,6 +76,18 @@ def test_tokens_are_those_of_its_tokenizer(folder):
         ids = mine.encode([text])[0]
         assert folder.rows[ids].tolist() == theirs.encode(text).ids
         assert mine.decode(ids) == text
+
+
+def test_small_steps_and_few_passes_are_the_defaults_beside_a_checkpoint(tmp_path):
+    (tmp_path / "a.txt").write_text("A line of text.\n" * 200)
+    model = {"pretrained": str(FOLDER)}
+    config = resolve_config("text-generation", tmp_path / "a.txt", {"model": model})
+    plain = resolve_config("text-generation", tmp_path / "a.txt")
+    assert (config.training.learning_rate, plain.training.learning_rate) == (1e-4, 2e-3)
+    assert config.training.batch_size == plain.training.batch_size
+    task = registry.task("text-generation")
+    assert task.passes({"pretrained": {"dim": 8}})[0] == 3
+    assert task.passes({"pretrained": None})[0] == 14
 
 
 @pytest.mark.slow

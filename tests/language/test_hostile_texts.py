@@ -4,9 +4,7 @@ from functools import partial
 
 import pytest
 
-from septet.data.account import Account
 from septet.errors import DataError
-from septet.language.documents import read_documents
 from septet.language.options import TextDataOptions
 from septet.language.reading import read_dataset
 from tests.language import hostile
@@ -72,27 +70,3 @@ def test_hostile_folders_of_texts(tmp_path):
     assert len(found) >= 40
     assert found["nothing"] == found["empty classes"] == "refused"
     assert found["ten gigabytes"] == found["pipe"] == found["link to a device"] == "counted"
-
-
-def test_hostile_plain_text(tmp_path):
-    """Each file is a document or a rejection; what is refused whole is no file at all."""
-    contents = hostile_contents("Ein schöner Film.\nUnd lang.\n".encode() * 500)
-    before = memory_kb()
-    for number, content in enumerate(contents.values()):
-        path = tmp_path / f"{number}.txt"
-        path.write_bytes(content)
-        account = Account()
-        documents = read_documents(path, account, longest=4_000_000)
-        assert account.read == 1 == len(documents) + len(account.rejections)
-        for document in documents:
-            assert document.text == content.decode("utf-8").removeprefix("\ufeff")
-    assert memory_kb() - before < MOST_MEMORY_KB
-    assert len(contents) >= 40
-    account = Account()
-    assert len(read_documents(tmp_path, account, longest=4_000_000)) > 10
-    assert account.read == len(contents)
-    pattern = read_documents(str(tmp_path / "*1.txt"), Account(), longest=4_000_000)
-    assert [document.file for document in pattern][:2] == ["1.txt", "41.txt"]
-    for wrong in (tmp_path / "absent.txt", str(tmp_path / "*.none"), "a\x00b"):
-        with pytest.raises(DataError):
-            read_documents(wrong, Account(), longest=100)

@@ -46,8 +46,8 @@ def write_all(folder, rows, languages) -> list:
     (folder / "a.mo").write_bytes(as_mo(rows, languages[1]))
     write_two(folder / "two", rows, "corpus", languages)
     (folder / "catalogs").mkdir()
-    (folder / "catalogs" / "a.po").write_text(as_po(rows[:100]), encoding="utf-8")
-    (folder / "catalogs" / "b.mo").write_bytes(as_mo(rows[100:]))
+    (folder / "catalogs" / "a.po").write_text(as_po(rows[:100], languages[1]), encoding="utf-8")
+    (folder / "catalogs" / "b.mo").write_bytes(as_mo(rows[100:], languages[1]))
     names = ("a.tsv", "a.csv", "a.jsonl", "a.tmx", "a.po", "a.mo", "two", "catalogs")
     return [*(folder / name for name in names), folder / "two" / f"corpus.{languages[0]}"]
 
@@ -154,6 +154,27 @@ def test_swapped_columns_are_named(tmp_path):
     assert loud(account) == ["wrong-language-column pairs.tsv"]
 
 
+def test_swapped_columns_of_two_scripts_are_named(tmp_path):
+    account = check(write(tmp_path, pairs(into="zh"), header=("zh", "en")))
+    assert loud(account) == ["swapped-columns pairs.tsv"]
+    account = check(write(tmp_path, pairs(into="zh"), header=("en", "ru")))
+    assert loud(account) == ["wrong-language-column pairs.tsv"]
+    assert loud(check(write(tmp_path, pairs(into="zh"), header=("en", "zh-CN")))) == []
+
+
+def test_chinese_that_repeats_or_is_not_translated_is_named(tmp_path):
+    rows = pairs(into="zh")
+    rows[7] = (rows[7][1], rows[7][1])
+    rows[9] = rows[8]
+    rows[12] = (rows[12][0] * 4, rows[12][1])
+    account = check(write(tmp_path, rows, header=("en", "zh")))
+    assert sorted(loud(account)) == [
+        "duplicate pairs.tsv:11",
+        "lengths-do-not-fit pairs.tsv:14",
+        "untranslated pairs.tsv:9",
+    ]
+
+
 def test_two_columns_of_one_language_are_named(tmp_path):
     rows = [(first, second) for (first, _), (second, _) in zip(pairs(), pairs(seed=5), strict=True)]
     account = check(write(tmp_path, rows, header=("a", "b")))
@@ -192,6 +213,15 @@ def test_an_undecodable_line_of_two_files_is_rejected_with_its_byte(tmp_path):
     ]
     assert account.rejections[0].reason == f"Byte {data.index(0xF6)} of corpus.de is not UTF-8."
     assert (account.read, account.used) == (240, 237)
+
+
+def test_offsets_count_a_mark_of_byte_order(tmp_path):
+    path = write_two(tmp_path, pairs())
+    german = path.with_suffix(".de")
+    data = german.read_bytes().replace("können".encode(), b"k\xf6nnen", 1)
+    german.write_bytes(b"\xef\xbb\xbf" + data)
+    (rejection,) = check(path).rejections
+    assert rejection.reason == f"Byte {3 + data.index(0xF6)} of corpus.de is not UTF-8."
 
 
 def test_two_files_of_different_length_are_refused(tmp_path):

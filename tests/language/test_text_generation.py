@@ -142,6 +142,34 @@ def test_command_line_streams_what_it_answers_at_once(run, capfd):
     assert "slept" not in streamed
 
 
+@pytest.mark.parametrize("tokenizer", ["bytes", pytest.param("characters", marks=pytest.mark.slow)])
+def test_chinese_is_learned_written_streamed_and_reported(tmp_path, capfd, tokenizer):
+    from septet.cli.main import main
+
+    path = tmp_path / "故事.txt"
+    lines = (f"第{number}天，猫坐在垫子上，狗睡着了。\n" for number in range(300))
+    path.write_text("".join(lines), encoding="utf-8")
+    settings = {**TINY, "data": {**TINY["data"], "tokenizer": tokenizer, "length": 48}}
+    run = septet.train("text-generation", path, settings=settings, name=f"chinese-{tokenizer}")
+    answer = run.predict("第7天，", temperature=0.0, tokens=90 if tokenizer == "bytes" else 30)
+    assert answer.text.startswith("猫坐在垫子上，狗睡着了。")
+    assert "猫坐在垫子上" in run.report.read_text(encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(
+            [
+                "predict",
+                run.name,
+                "第8天，",
+                "--stream",
+                "--set",
+                "temperature=0",
+                "--set",
+                "stop=，",
+            ]
+        )
+    assert capfd.readouterr().out == "猫坐在垫子上\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

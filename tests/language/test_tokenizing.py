@@ -19,12 +19,13 @@ from septet.language.tokenizing import learn_tokenizer, tokenizer_of, words_of
 from tests.language.odd_strings import STRINGS
 
 TRAINED_ON = ["the film is good", "the film is bad", "这部电影很好", "das ist gut 😀"] * 50
-LOSSLESS = ["characters", "bytes", "bpe"]
+LOSSLESS = ["characters", "bytes", "bpe", "unigram"]
 
 
 def learn(kind, texts=TRAINED_ON, **rest):
-    if kind == "bpe":
+    if kind in ("bpe", "unigram"):
         pytest.importorskip("tokenizers")
+        pytest.importorskip("sentencepiece")
     return learn_tokenizer(kind, texts, **{"size": 500, **rest})
 
 
@@ -100,8 +101,7 @@ def test_capitals_count_where_they_should():
 
 @pytest.mark.parametrize("kind", ["words", *LOSSLESS])
 def test_learning_is_the_same_in_every_process(kind):
-    if kind == "bpe":
-        pytest.importorskip("tokenizers")
+    learn(kind)  # where its package is installed
     program = (
         "import hashlib\n"
         "from tests.language.odd_strings import STRINGS\n"
@@ -126,15 +126,41 @@ def test_size_is_kept_to():
         assert ids.max() < prepared.size
 
 
-def test_too_small_a_vocabulary_for_byte_pairs_is_refused():
-    with pytest.raises(DataError, match="too small for bpe"):
-        learn_tokenizer("bpe", ["a"], size=100)
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_too_small_a_vocabulary_for_all_bytes_is_refused(kind):
+    with pytest.raises(DataError, match=f"too small for {kind}"):
+        learn_tokenizer(kind, ["a"], size=100)
 
 
-def test_a_missing_package_is_named_with_its_install_line(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tokenizers", None)
+def test_unigrams_are_what_is_frequent_and_cut_the_likeliest_way():
+    texts = ["the film was good", "the films were better", "goodness in the film"] * 40
+    prepared = learn("unigram", texts, size=300)
+    assert {"Ġfilm", "good"} <= set(prepared.pieces)
+    tokenizer = tokenizer_of(prepared)
+    (ids,) = tokenizer.encode(["the film"])
+    scores = dict(zip(prepared.pieces, prepared.scores, strict=True))
+    assert scores["Ġfilm"] > scores["z"]
+
+    def best(word):
+        """By trying every cut."""
+        if not word:
+            return 0.0, []
+        cuts = [
+            (scores[word[:size]] + best(word[size:])[0], [word[:size], *best(word[size:])[1]])
+            for size in range(1, len(word) + 1)
+            if word[:size] in scores
+        ]
+        return max(cuts)
+
+    expected = [piece for word in ("the", "Ġfilm") for piece in best(word)[1]]
+    assert [prepared.pieces[i - NUM_SPECIALS] for i in ids] == expected
+
+
+@pytest.mark.parametrize(("kind", "package"), [("bpe", "tokenizers"), ("unigram", "sentencepiece")])
+def test_a_missing_package_is_named_with_its_install_line(monkeypatch, kind, package):
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingPackageError, match=r"pip install 'septet\[language\]'"):
-        tokenizing.learn_tokenizer("bpe", ["a"], size=1000)
+        tokenizing.learn_tokenizer(kind, ["a"], size=1000)
 
 
 ALPHABET = byte_letters()
@@ -152,6 +178,12 @@ WRONG = {
     "no alphabet": {"kind": "bpe", "pieces": ALPHABET[:-1]},
     "unknown part": {"kind": "bpe", "pieces": ALPHABET, "merges": ["a b"]},
     "three parts": {"kind": "bpe", "pieces": [*ALPHABET, "abc"], "merges": ["a b c"]},
+    "unigrams without scores": {"kind": "unigram", "pieces": ALPHABET},
+    "scores of too few": {"kind": "unigram", "pieces": ALPHABET, "scores": [-1.0]},
+    "score above one": {"kind": "unigram", "pieces": ALPHABET, "scores": [1.0] * 256},
+    "score not a number": {"kind": "unigram", "pieces": ALPHABET, "scores": [float("nan")] * 256},
+    "unigrams without alphabet": {"kind": "unigram", "pieces": ["a"], "scores": [-1.0]},
+    "scores of words": {"kind": "words", "pieces": ["a"], "scores": [-1.0]},
     "repeated merge": {"kind": "bpe", "pieces": [*ALPHABET, "ab"], "merges": ["a b", "a b"]},
     "text for yes": {"lowercase": "yes"},
 }

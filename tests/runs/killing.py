@@ -54,6 +54,7 @@ GENERATION_SETTINGS = [
 
 SEGMENTATION_SETTINGS = [
     *CHECKPOINTS,
+    "model.hue=0.05",
     "training.epochs=2",
     "training.batch_size=8",
     "model.width=4",
@@ -123,6 +124,9 @@ DETECTION_SETTINGS = [
     "model.backbone_width=4",
     "model.pyramid_dim=8",
     "model.head_depth=1",
+    "model.mosaic=0.5",
+    "model.hue=0.05",
+    "model.stretch=0.2",
 ]
 
 

@@ -94,6 +94,8 @@ def expression(value: Value, args: Sequence[str]) -> str:
         )
     if name == "square" and dtype != "bool":
         return f"{args[0]} * {args[0]}"
+    if name == "one_minus_square" and dtype == "float32":
+        return f"(1.0f + {args[0]}) * (1.0f - {args[0]})"
     if name == "integer_pow" and dtype == "float32":
         return _power(args[0], value.params["exponent"])
     if name == "shift_right_logical" and dtype in ("uint32", "int32"):

@@ -64,7 +64,7 @@ _CALLS: dict[str, tuple[str, ...]] = dict.fromkeys(
     ("jaxpr", "call_jaxpr", "fun_jaxpr"),
 )  # fmt: skip
 """Primitives that are a jaxpr of their own, and the parameters that may hold it."""
-_OF_KEYS = frozenset({*_CALLS, "slice", "squeeze", "reshape", "random_unwrap"})
+_OF_KEYS = frozenset({*_CALLS, "slice", "squeeze", "reshape", "random_unwrap", "unstack"})
 
 Reader = Callable[[Graph, list[Value], Any], Value | list[Value]]
 _READERS: dict[str, Reader] = {}
@@ -83,7 +83,7 @@ _ALIKE = (
     "logistic", "sqrt", "rsqrt", "cbrt", "neg", "abs", "sign", "floor", "ceil", "erf", "erfc",
     "erf_inv", "sin", "cos", "square", "and", "or", "xor", "not", "is_finite", "eq", "ne", "lt",
     "le", "gt", "ge", "shift_left", "shift_right_logical", "rem", "atan2", "select_n", "clamp",
-    "nextafter",
+    "nextafter", "one_minus_square",
 )  # fmt: skip
 
 
@@ -176,6 +176,18 @@ def _split(graph: Graph, values: list[Value], equation: Any) -> list[Value]:
         ]
         parts.append(graph.slice(value, starts, limits))
         begin += int(size)
+    return parts
+
+
+@_reads("unstack")
+def _unstack(graph: Graph, values: list[Value], equation: Any) -> list[Value]:
+    (value,), axis = values, equation.params["axis"]
+    before, after = value.shape[:axis], value.shape[axis + 1 :]
+    zeros = (0,) * len(before), (0,) * len(after)
+    parts = []
+    for place in range(value.shape[axis]):
+        part = graph.slice(value, (*zeros[0], place, *zeros[1]), (*before, place + 1, *after))
+        parts.append(graph.reshape(part, (*before, *after)))
     return parts
 
 
@@ -426,8 +438,12 @@ def _scan(graph: Graph, values: list[Value], equation: Any) -> list[Value]:
     def body(inner: Graph, inputs: list[Value]) -> list[Value]:
         return read(closed.jaxpr, closed.consts, inputs, inner)
 
+    if "num_consts" in params:
+        num_consts, num_carry = params["num_consts"], params["num_carry"]
+    else:  # since JAX 0.11
+        num_consts, num_carry, _ = (len(part) for part in params["ft_in"].unpack())
     return loops.loop(
-        graph, values, shapes, body, params["num_consts"], params["num_carry"],
+        graph, values, shapes, body, num_consts, num_carry,
         int(params["length"]), bool(params["reverse"]),
     )  # fmt: skip
 

@@ -37,6 +37,7 @@ def numbers(*shape: int) -> np.ndarray:
         lambda x: lax.dynamic_slice(x, (x[0, 0].astype(jnp.int32) + 9, 2), (3, 4)),
         lambda x: jnp.tile(x, (2, 3)),
         lambda x: jnp.stack(jnp.split(x, 5, axis=1)),
+        lambda x: [part * 2 for part in lax.unstack(x, axis=1)],
         lambda x: x * np.arange(10, dtype=np.float32),
         lambda x: (x, x, x.sum(), x),
         lambda x: (x.reshape(60), x.reshape(10, 6)),
@@ -44,6 +45,12 @@ def numbers(*shape: int) -> np.ndarray:
 )
 def test_views_are_those_of_xla(function: Any) -> None:
     same_as_xla(function, numbers(6, 10))
+
+
+@pytest.mark.skipif(not hasattr(lax, "one_minus_square"), reason="JAX has it since 0.11")
+def test_one_minus_a_square_is_that_of_xla() -> None:
+    function: Any = getattr(lax, "one_minus_square")  # noqa: B009
+    same_as_xla(lambda x: function(jnp.tanh(x)), numbers(6, 10))
 
 
 @pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)])

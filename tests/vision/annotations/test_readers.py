@@ -4,10 +4,14 @@ import json
 import shutil
 from collections import Counter
 
+import numpy as np
 import pytest
 
+from septet.data import scratch
 from septet.data.account import Account
 from septet.errors import DataError
+from septet.runs.receipt import hash_dataset
+from septet.vision import labelled
 from septet.vision.annotations import yolo
 from septet.vision.detection_options import DetectionDataOptions
 from septet.vision.labelled import find_labelled, read_labelled
@@ -239,3 +243,15 @@ def test_other_shapes_are_letterboxed_with_their_boxes(tmp_path):
     dataset = read_labelled(tmp_path, DetectionDataOptions(size=128), 0)
     assert dataset.splits["train"].examples["pictures"].shape[1:] == (128, 128, 3)
     assert (dataset.splits["train"].examples["pictures"][:, :20] == 114).all()
+
+
+def test_pictures_that_do_not_fit_into_memory_lie_in_files_and_are_the_same(tmp_path, monkeypatch):
+    sets.coco(tmp_path / "set")
+    expected = read_labelled(tmp_path / "set", OPTIONS, 0)
+    monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(scratch, "room_for_data", lambda: 60_000)
+    monkeypatch.setattr(labelled, "DECODED_AT_ONCE", 5)
+    found = read_labelled(tmp_path / "set", OPTIONS, 0)
+    assert isinstance(found.splits["train"].examples["pictures"], np.memmap)
+    assert hash_dataset(found) == hash_dataset(expected)
+    assert found.account.to_json() == expected.account.to_json()
