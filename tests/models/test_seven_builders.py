@@ -73,7 +73,7 @@ def test_builder_trains_as_the_network_written_by_hand(name, peers):
     by_hand, builders = peers
     # Of some weights two numbers of a pool are equal but for rounding, and gradients part there.
     keras.utils.set_random_seed(0)
-    inputs, targets = by_hand.make(name)
+    inputs, targets = by_hand.make(name, 32)
     inputs, targets = inputs[:128], None if targets is None else targets[:128]
     shaped = builders.shaped(name, inputs)
     written, made = without_dropout(by_hand.build(name)), without_dropout(builders.build(name))
