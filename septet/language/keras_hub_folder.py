@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from septet.errors import MissingPackageError
 from septet.language.hub_folder import MOST_JSON_BYTES, read_json, refuse
-from septet.models.keras_hub_preset import FILE, INSTALL, is_preset
+from septet.models.keras_hub_preset import FILE, is_preset, load_backbone
 
 __all__ = ["FILE", "config_of", "is_preset", "tensors_of", "tokenizer_of"]
 
@@ -163,19 +162,12 @@ def tensors_of(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         MissingPackageError: It is not installed.
     """
     kind, _ = _described(path, "config.json")
-    try:
-        import keras_hub  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise MissingPackageError(
-            "keras_hub", "", "Reading a KerasHub preset", install=INSTALL
-        ) from None
-    try:
-        network = keras_hub.models.Backbone.from_preset(str(path))
-    except Exception as error:  # KerasHub and h5py raise every kind of error
-        reason = " ".join(str(error).split())[:200]
-        raise refuse(path, f"could not be loaded by KerasHub: {reason}.") from None
     import keras
 
+    try:
+        network = load_backbone(path)
+    except OSError as error:
+        raise refuse(path, f"{error}.") from None
     # Typed as anything at all.
     to_numpy: Any = keras.ops.convert_to_numpy
     arrays = {variable.path: to_numpy(variable.value) for variable in network.weights}

@@ -5,7 +5,7 @@ Everything is reported into an account; nothing is repaired.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -240,30 +240,13 @@ def _usual_script(texts: Sequence[str]) -> str | None:
 
 def _check_names(pairs: Pairs, languages: Sequence[str | None], account: Account) -> None:
     """Sides that are called by a language and are in another."""
-    called = [name.casefold().replace("_", "-").partition("-")[0] for name in pairs.names]
-    known = [name if name in LANGUAGE_NAMES else None for name in called]
-    where = pairs.files[0] if pairs.files else "all"
-    if None not in languages and languages[0] != languages[1] and languages == known[::-1]:
-        account.warn(
-            "swapped-columns",
-            where,
-            f"The side '{pairs.names[0]}' is {LANGUAGE_NAMES[str(languages[0])]} and "
-            f"'{pairs.names[1]}' is {LANGUAGE_NAMES[str(languages[1])]}: they look exchanged.",
-            "Exchange their names, or set data.source and data.target.",
-        )
+    meant = [name if name in LANGUAGE_NAMES else None for name in _tags(pairs)]
+    if _compare_names(pairs, languages, meant, LANGUAGE_NAMES.__getitem__, account):
         return
-    for name, language, meant in zip(pairs.names, languages, known, strict=True):
-        if language is not None and meant is not None and language != meant:
-            account.warn(
-                "wrong-language-column",
-                where,
-                f"The side '{name}' is {LANGUAGE_NAMES[language]}.",
-                "Give it its right name, or look whether it is the right file.",
-            )
     if None not in languages and languages[0] == languages[1]:
         account.warn(
             "same-language",
-            where,
+            pairs.files[0] if pairs.files else "all",
             f"Both sides are {LANGUAGE_NAMES[str(languages[0])]}.",
             "Look whether they are the right columns or files.",
         )
@@ -271,26 +254,44 @@ def _check_names(pairs: Pairs, languages: Sequence[str | None], account: Account
 
 def _check_scripts(pairs: Pairs, scripts: Sequence[str | None], account: Account) -> None:
     """Sides that are called by a language and are in the script of another."""
-    called = [name.casefold().replace("_", "-").partition("-")[0] for name in pairs.names]
-    meant = [SCRIPT_OF_LANGUAGE.get(name) for name in called]
+    meant = [SCRIPT_OF_LANGUAGE.get(name) for name in _tags(pairs)]
+    _compare_names(pairs, scripts, meant, lambda name: f"in the script {name.title()}", account)
+
+
+def _tags(pairs: Pairs) -> list[str]:
+    """What the sides are called, without a region: "pt" of "pt-BR"."""
+    return [name.casefold().replace("_", "-").partition("-")[0] for name in pairs.names]
+
+
+def _compare_names(
+    pairs: Pairs,
+    found: Sequence[str | None],
+    meant: Sequence[str | None],
+    said: Callable[[str], str],
+    account: Account,
+) -> bool:
+    """Warn of sides that are something else than their names say; whether both are exchanged."""
     where = pairs.files[0] if pairs.files else "all"
-    if None not in meant and meant[0] != meant[1] and list(scripts) == meant[::-1]:
+    first, second = found
+    is_exchanged = first != second and [second, first] == list(meant)
+    if first is not None and second is not None and is_exchanged:
         account.warn(
             "swapped-columns",
             where,
-            f"The side '{pairs.names[0]}' is in the script {str(scripts[0]).title()} and "
-            f"'{pairs.names[1]}' in {str(scripts[1]).title()}: they look exchanged.",
+            f"The side '{pairs.names[0]}' is {said(first)} and '{pairs.names[1]}' is "
+            f"{said(second)}: they look exchanged.",
             "Exchange their names, or set data.source and data.target.",
         )
-        return
-    for name, script, wanted in zip(pairs.names, scripts, meant, strict=True):
-        if script is not None and wanted is not None and script != wanted:
+        return True
+    for name, own, wanted in zip(pairs.names, found, meant, strict=True):
+        if own is not None and wanted is not None and own != wanted:
             account.warn(
                 "wrong-language-column",
                 where,
-                f"The side '{name}' is in the script {script.title()}.",
+                f"The side '{name}' is {said(own)}.",
                 "Give it its right name, or look whether it is the right file.",
             )
+    return False
 
 
 def _check_lengths(pairs: Pairs, odd: set[int], account: Account) -> None:

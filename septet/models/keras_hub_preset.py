@@ -110,20 +110,31 @@ def preset_tensors(folder: Path) -> dict[str, np.ndarray]:
     """
     backbone_settings(folder)
     try:
+        network = load_backbone(folder)
+    except OSError as error:
+        raise WeightsError(f"'{folder}' {error}. Save the preset again.") from None
+    kind = read_config(folder)["class_name"]
+    return _residual_tensors(network) if kind == "ResNetBackbone" else _vit_tensors(network)
+
+
+def load_backbone(folder: Path) -> Any:
+    """KerasHub's network with the weights of a preset.
+
+    Raises:
+        MissingPackageError: KerasHub is not installed.
+        OSError: It cannot load it; the reason goes on from the folder's name.
+    """
+    try:
         import keras_hub  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise MissingPackageError(
             "keras_hub", "", "Reading a KerasHub preset", install=INSTALL
         ) from None
     try:
-        network = keras_hub.models.Backbone.from_preset(str(folder))
+        return keras_hub.models.Backbone.from_preset(str(folder))
     except Exception as error:  # KerasHub and h5py raise every kind of error
-        reason = " ".join(str(error).split())[:300]
-        raise WeightsError(
-            f"'{folder}' could not be loaded by KerasHub: {reason}. Save the preset again."
-        ) from None
-    kind = read_config(folder)["class_name"]
-    return _residual_tensors(network) if kind == "ResNetBackbone" else _vit_tensors(network)
+        reason = " ".join(str(error).split())[:250]
+        raise OSError(f"could not be loaded by KerasHub: {reason}") from None
 
 
 def _array(value: Any) -> np.ndarray:
