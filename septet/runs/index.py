@@ -70,30 +70,33 @@ def cached_rows(root: Path, known: list[RunFolder]) -> list[dict[str, Any]] | No
 
 
 def synchronise(root: Path, known: Iterable[RunFolder]) -> list[dict[str, Any]]:
-    """Rewrite the rows whose folders changed, drop those without one; all rows."""
+    """Rewrite the rows whose folders changed, drop those without one; the rows of `known`.
+
+    Each process answers for the folders it listed: what it read is what it returns, for
+    another that listed them earlier may drop the row of a newer run meanwhile.
+    """
     present = {run.name: (run, fingerprint(run)) for run in known}
     with closing(connect(root)) as database:
-        stored = dict(database.execute("SELECT name, fingerprint FROM runs"))
-        gone = [(name,) for name in stored.keys() - present.keys()]
-        changed = [
-            {**read_row(run), "fingerprint": mark}
-            for name, (run, mark) in present.items()
-            if stored.get(name) != mark
-        ]
+        found, gone = {}, []
+        query = f"SELECT fingerprint, {', '.join(COLUMNS)} FROM runs"
+        for mark, *values in database.execute(query):
+            row = dict(zip(COLUMNS, values, strict=True))
+            name = row["name"]
+            if name not in present:
+                gone.append((name,))
+            elif present[name][1] == mark:
+                found[name] = row
+        changed = {name: read_row(run) for name, (run, _) in present.items() if name not in found}
         if gone or changed:
+            marked = [{**row, "fingerprint": present[name][1]} for name, row in changed.items()]
             with writing(database):
                 database.executemany("DELETE FROM runs WHERE name = ?", gone)
                 database.executemany(
                     "INSERT OR REPLACE INTO runs VALUES (:name, :fingerprint, :sequence, :task,"
                     " :status, :created, :epochs, :score_name, :score)",
-                    changed,
+                    marked,
                 )
-        query = f"SELECT {', '.join(COLUMNS)} FROM runs"
-        found: list[dict[str, Any]] = [
-            dict(zip(COLUMNS, values, strict=True)) for values in database.execute(query)
-        ]
-    # Another process may have added a run since the folders were listed.
-    return [row for row in found if row["name"] in present]
+    return list({**found, **changed}.values())
 
 
 def connect(root: Path) -> sqlite3.Connection:

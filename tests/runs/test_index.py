@@ -1,7 +1,7 @@
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -104,6 +104,25 @@ def test_a_locked_index_is_read_around(root, monkeypatch):
     assert found[:2] == expected
     assert found[2]["name"] == "bee"
     assert stored(root) == ["ant", "zebra"]
+
+
+def test_a_process_that_listed_the_folders_earlier_takes_no_run_from_another(root, monkeypatch):
+    index.refresh(root)
+    earlier = index.runs(root)
+    create(root, "bee")
+    write = index.writing
+
+    @contextmanager
+    def after_another(database):
+        with write(database):
+            yield
+        monkeypatch.setattr(index, "writing", write)
+        assert len(index.synchronise(root, earlier)) == 2  # drops the row of "bee"
+
+    monkeypatch.setattr(index, "writing", after_another)
+    assert [row["name"] for row in index.rows(root)] == ["zebra", "ant", "bee"]
+    assert [row["name"] for row in index.rows(root)] == ["zebra", "ant", "bee"]
+    assert stored(root) == ["ant", "bee", "zebra"]
 
 
 def test_processes_that_refresh_at_once_all_end_up_listed(root):
