@@ -6,10 +6,13 @@ The public names, resolved on first use so that `import septet` stays instant.
 import os
 from typing import TYPE_CHECKING, Any
 
+from septet.engine.allocation import share_one_heap
 from septet.version import __version__
 
 # Keras reads this when it is first imported; a user's own choice is respected.
 os.environ.setdefault("KERAS_BACKEND", "jax")
+# Before there are threads; a user's own choice is respected here too.
+share_one_heap()
 
 if TYPE_CHECKING:
     from septet.api import check, evaluate, fit, inspect, load, predict, reproduce, resume, train

@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 import click
 
 from septet import backends, registry
-from septet.engine.allocation import keep_freed_memory
 from septet.errors import InputError, Interrupted, SeptetError
 from septet.version import __version__
 
@@ -43,8 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     # XLA's own log lines, alarms about slow machines among them, are for XLA's makers.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Here, since the number of heaps can be set only before a second thread asks for memory.
-    keep_freed_memory()
     try:
         code = commands.main(
             args=None if arguments is None else list(arguments),

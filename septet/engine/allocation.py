@@ -23,17 +23,30 @@ OWN = (
 """A user who set one of these has chosen."""
 
 
+def share_one_heap() -> bool:
+    """Have all threads share one heap; whether they do.
+
+    Only before a second thread asks for memory, so it is done when `septet` is imported.
+    """
+    return tell({M_ARENA_MAX: 1})
+
+
 def keep_freed_memory() -> bool:
     """Have the C library keep what is freed; whether it does. Other libraries are left alone."""
+    return tell(
+        {
+            M_MMAP_THRESHOLD: KEPT_BYTES,
+            M_TRIM_THRESHOLD: KEPT_BYTES,
+            M_TOP_PAD: GROWN_BYTES,
+        }
+    )
+
+
+def tell(wanted: dict[int, int]) -> bool:
+    """Set parameters of glibc; whether they hold."""
     if not sys.platform.startswith("linux") or any(os.environ.get(name) for name in OWN):
         return False
     library = ctypes.CDLL(None)
     if not hasattr(library, "gnu_get_libc_version"):
         return False
-    wanted = {
-        M_MMAP_THRESHOLD: KEPT_BYTES,
-        M_TRIM_THRESHOLD: KEPT_BYTES,
-        M_TOP_PAD: GROWN_BYTES,
-        M_ARENA_MAX: 1,
-    }
     return all(library.mallopt(name, value) for name, value in wanted.items())
