@@ -6,8 +6,9 @@ Writes pictures of noise, 64x64x3, until they take so much space, and trains a s
 convolutional network on them from the file with `septet.fit`, in the order that arrays in
 memory would have. Meanwhile the resident memory of the process and its reading workers is
 taken every second, with and without pages of files, and after a fifth of the time one
-worker is killed. The last line is JSON: the peak, the growth after the first quarter in MB a
-minute, and the share of the time in which the device waited for data.
+worker is killed. The last line is JSON: the peak, the growth in MB a minute once everything
+has happened once (after the first epoch, at whose end the second one's order is drawn, and
+after the first quarter), and the share of the time in which the device waited for data.
 """
 
 import argparse
@@ -128,7 +129,8 @@ def watch(folder: Path, minutes: float) -> dict:
         raise SystemExit(f"The training ended with {process.returncode}.")
     told = json.loads(process.stdout.read().splitlines()[-1])
     at, alone, alone_own, together, own = np.array(samples[: -3 or None]).T
-    is_warm = at > at[-1] / 4
+    warm_from = max(at[-1] / 4, (told["first_epoch_s"] or 0) / 60 + 0.25)
+    is_warm = at > warm_from
 
     def growth(values: np.ndarray) -> float:
         return round(float(np.polyfit(at[is_warm], values[is_warm], 1)[0]), 2)
@@ -138,6 +140,7 @@ def watch(folder: Path, minutes: float) -> dict:
         "killed_worker": killed,
         "peak_mb": round(alone.max()),
         "peak_with_workers_mb": round(together.max()),
+        "warm_from_minute": round(float(warm_from), 2),
         "growth_mb_per_minute": growth(together),
         "growth_without_files_mb_per_minute": growth(own),
         "without_files_mb": [round(value) for value in own[:: max(1, len(own) // 24)]],

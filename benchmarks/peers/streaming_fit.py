@@ -29,10 +29,14 @@ class Clock(keras.callbacks.Callback):
     """Steps and seconds, and the seconds of waiting for data among them, after the first chunk."""
 
     began = None
+    first_epoch_s = None
 
     def on_train_begin(self, logs=None):
         self.steps = int(self.model.optimizer.iterations)
         self.began, self.waited_s = time.monotonic(), Watched.last.waited_s
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.first_epoch_s = self.first_epoch_s or time.monotonic() - self.began
 
     def on_train_end(self, logs=None):
         self.steps = int(self.model.optimizer.iterations) - self.steps
@@ -66,6 +70,7 @@ told = {
     "mb_per_s": round(64 * clock.steps / clock.seconds * x[0].nbytes / 1e6, 1),
     "waited_share": round(clock.waited_s / clock.seconds, 4),
     "accuracy": history.history["accuracy"][-1],
+    "first_epoch_s": clock.first_epoch_s and round(clock.first_epoch_s, 1),
     "notes": Watched.last.notes,
 }
 print(json.dumps(told))

@@ -27,13 +27,15 @@ class Cutout:
         picture: Mode "RGBA".
         category: Its class, from 0.
         turn: It is turned by up to so many degrees either way.
-        mirrored: It may be mirrored: not where it has writing.
+        is_mirrored: It may be mirrored: not where it has writing.
+        is_black: It is a black shape, and is given any colour.
     """
 
     picture: "Image.Image"
     category: int
     turn: float = 20.0
-    mirrored: bool = True
+    is_mirrored: bool = True
+    is_black: bool = False
 
 
 @dataclass(frozen=True)
@@ -255,7 +257,7 @@ def transformed(
     from PIL import Image
 
     picture = cutout.picture
-    if random.random() < 0.5 and cutout.mirrored:
+    if random.random() < 0.5 and cutout.is_mirrored:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     angle = random.uniform(-cutout.turn, cutout.turn)
     # Premultiplied, so that what is transparent lends no colour to the edge.
@@ -271,6 +273,8 @@ def transformed(
     light = values[..., :3] * np.float32(random.uniform(0.75, 1.2))
     if variety is not None:
         light = recoloured(light, random, variety)
+    if cutout.is_black:
+        light = light + random.uniform(0, 255, 3).astype(np.float32)
     values[..., :3] = np.clip(light + np.float32(random.uniform(-12, 12)), 0, 255)
     return Image.fromarray(values)
 

@@ -44,7 +44,7 @@ def digits_of(pictures: np.ndarray, labels: np.ndarray) -> list[list[Cutout]]:
         alpha = alpha.resize((32, 32), Image.Resampling.BICUBIC)
         white = Image.new("RGB", alpha.size, (235, 235, 235))
         white.putalpha(alpha)
-        cutouts[label].append(Cutout(white, int(label), turn=8.0, mirrored=False))
+        cutouts[label].append(Cutout(white, int(label), turn=8.0, is_mirrored=False))
     return cutouts
 
 

@@ -453,13 +453,13 @@ SCENES = Sample(
                         "animals/mammals",
                         "food",
                         "plants/flowers",
+                        "symbols/alphabets",
                         "symbols/money",
                         "town/houses",
                         "town/roadsigns",
-                        "vehicles",
                     )
                 ),
-                "0904f24ca4baaa3d44fcb25bfc2ce18c139d2723c19c0b5d9e00be1e4a2ad889",
+                "2143cadfadf45dfbd5c758da55b579fcd33d6d895ce3575f8bbe79b5713ffba8",
             ),
             Package(
                 "debian",
@@ -519,7 +519,7 @@ SCENES = Sample(
         ),
         compose="septet.data.scenes:compose",
         licence_file="scenes-licence.txt",
-        version=2,
+        version=3,
     ),
 )
 LIBREOFFICE = Sample(

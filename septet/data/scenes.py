@@ -35,18 +35,22 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     "flower": ("plants/flowers/",),
     "food": ("food/fruit/", "food/nuts/", "food/spices/", "food/vegetables/"),
     "house": ("town/houses/",),
+    "letter": ("symbols/alphabets/english/filled/", "symbols/alphabets/german/filled/"),
     "mammal": ("animals/mammals/",),
     "sign": ("town/roadsigns/",),
-    "vehicle": ("vehicles/",),
 }
-"""Folders of each class."""
+"""Folders of each class: 17 cut-outs or more that look alike enough to learn from."""
 LEFT_OUT = re.compile(
     r"_mirror\.|/birds/cartoon/|/fruit/cartoon/|teddy|edward_bear|hedgehog|7spoke|wheel_tractor"
-    r"|trainSign|railroad|stoplight|traffic_cone|post_box|mailbox|cave_entrance"
+    r"|railroad|stoplight|traffic_cone|cave_entrance"
 )
 """Drawn animals and fruit, toys, and what lies in a folder of a class without being of it."""
-TURNS = {"coin": 180.0, "flower": 180.0, "sign": 10.0, "house": 8.0}
-WRITTEN = ("coin", "sign")
+SMALLEST = 0.2
+"""Least length of an object's longer side as it is drawn, as a share of `SIDE`."""
+TURNS = {"coin": 180.0, "flower": 180.0, "letter": 10.0, "sign": 10.0, "house": 8.0}
+WRITTEN = ("coin", "letter", "sign")
+BLACK = ("letter",)
+"""Given any colour, as Tux Paint gives them the one that is chosen."""
 TEST_SHARE = 0.25
 PHOTOGRAPHS: Mapping[str, tuple[str, ...]] = {
     "train": (
@@ -108,6 +112,7 @@ def compose(contents: Mapping[str, bytes], folder: Path) -> None:
                 photographs,
                 np.random.default_rng((SEED, place, n)),
                 side=SIDE,
+                smallest=SMALLEST,
                 variety=variety,
             )
             for n in range(count)
@@ -125,7 +130,11 @@ def read_cutouts(contents: Mapping[str, bytes]) -> dict[str, list[list[Cutout]]]
         for split, chosen in divided(paths).items():
             cutouts = [
                 Cutout(
-                    _opened(contents[path]), category, TURNS.get(name, 20.0), name not in WRITTEN
+                    _opened(contents[path]),
+                    category,
+                    TURNS.get(name, 20.0),
+                    is_mirrored=name not in WRITTEN,
+                    is_black=name in BLACK,
                 )
                 for path in chosen
             ]

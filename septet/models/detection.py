@@ -18,6 +18,7 @@ from pydantic import Field
 from septet.models.backbones import backbone as maps_of
 from septet.models.backbones import normalised
 from septet.models.convolutional import MOMENTUM, PixelDeviation, PixelMean, checked
+from septet.models.picture_classifier import Setting
 
 Side = Annotated[int, Field(ge=32, le=2048)]
 Stride = Literal[4, 8, 16, 32, 64, 128]
@@ -39,6 +40,7 @@ def detector(
     deviation: PixelDeviation,
     backbone: str = "resnet-micro",
     backbone_width: Annotated[int, Field(ge=4, le=256)] | None = None,
+    settings: Annotated[dict[str, Setting] | None, Field(max_length=10)] = None,
     strides: Annotated[list[Stride], Field(min_length=1, max_length=5)] = [8, 16, 32],  # noqa: B006
     pyramid_dim: Annotated[int, Field(ge=8, le=512)] = 48,
     head_depth: Annotated[int, Field(ge=1, le=6)] = 2,
@@ -57,6 +59,7 @@ def detector(
         deviation: Standard deviation of each channel, in 0..255.
         backbone: A key of `backbones.BACKBONES`.
         backbone_width: Its width, where it is to differ from what the name stands for.
+        settings: Other changes to what the name stands for; see `backbones.backbone`.
         strides: Pixels from one place to the next on each level, each twice the one before;
             those that the backbone lacks are made of the one before.
         pyramid_dim: Channels of every level and of the head.
@@ -68,8 +71,8 @@ def detector(
     """
     require_fitting(height, width, strides)
     pictures, hidden = normalised(height, width, channels, mean, deviation)
-    settings = {} if backbone_width is None else {"width": backbone_width}
-    levels = pyramid(maps_of(backbone, hidden, **settings), strides, pyramid_dim)
+    changes = dict(settings or {}) | ({} if backbone_width is None else {"width": backbone_width})
+    levels = pyramid(maps_of(backbone, hidden, **changes), strides, pyramid_dim)
     head = Head(num_classes, pyramid_dim, head_depth)
     found = []
     for level, stride in zip(levels, strides, strict=True):

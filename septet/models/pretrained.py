@@ -200,7 +200,7 @@ def guess(tensors: Mapping[str, np.ndarray], asked: str = "") -> str:
     name = backbone_of(tensors)
     if name in (None, asked):
         return "Use weights of that backbone."
-    return f"It looks like weights of '{name}': set model.architecture={name}."
+    return f"It looks like weights of '{name}': choose that network."
 
 
 def backbone_of(tensors: Mapping[str, np.ndarray]) -> str | None:

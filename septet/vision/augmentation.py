@@ -190,11 +190,12 @@ def blur(most: float) -> Change:
     return apply
 
 
-def mix(num_classes: int, *, mixup: float, cutmix: float) -> Augment:
+def mix(num_classes: int, *, mixup: float, cutmix: float, of: str = "pictures") -> Augment:
     """Pictures mixed in pairs, with labels mixed alike: soft targets, float32 [batch, classes].
 
     Args:
         num_classes: Labels are below it.
+        of: What is mixed, uint8 [batch, ..., height, width, channels]: all frames of a clip alike.
         mixup: Concentration of the shares of whole pictures (Zhang et al., arXiv:1710.09412).
         cutmix: Concentration of the shares of areas (Yun et al., arXiv:1905.04899); where both
             are above 0, one of them is drawn for each batch.
@@ -202,7 +203,7 @@ def mix(num_classes: int, *, mixup: float, cutmix: float) -> Augment:
 
     def apply(key: Any, inputs: dict[str, Any], targets: Any) -> tuple[dict[str, Any], Any]:
         for_kind, for_order, for_share, for_place = jax.random.split(key, 4)
-        pictures = inputs["pictures"]
+        pictures = inputs[of]
         order = jax.random.permutation(for_order, len(pictures))
         others = jnp.take(pictures, order, axis=0)
         soft = jax.nn.one_hot(targets, num_classes, dtype=jnp.float32)
@@ -213,7 +214,7 @@ def mix(num_classes: int, *, mixup: float, cutmix: float) -> Augment:
             blended = jnp.where(is_cut, patched, blended)
             own = jnp.where(is_cut, kept, own)
         soft = own[:, None] * soft + (1.0 - own[:, None]) * jnp.take(soft, order, axis=0)
-        return {**inputs, "pictures": blended}, soft
+        return {**inputs, of: blended}, soft
 
     return apply
 
@@ -221,7 +222,7 @@ def mix(num_classes: int, *, mixup: float, cutmix: float) -> Augment:
 def _blended(key: Any, pictures: Any, others: Any, concentration: float) -> tuple[Any, Any]:
     """Each picture and its partner by a drawn share, and the shares [batch]."""
     share = _drawn(key, concentration, (len(pictures),))
-    wide = share[:, None, None, None]
+    wide = share.reshape(-1, *[1] * (pictures.ndim - 1))
     mixed = wide * pictures.astype(jnp.float32) + (1.0 - wide) * others.astype(jnp.float32)
     return to_bytes(mixed), share
 
@@ -230,7 +231,7 @@ def _patched(
     for_share: Any, for_place: Any, pictures: Any, others: Any, concentration: float
 ) -> tuple[Any, Any]:
     """Each picture with a rectangle of its partner, and the share of it that is left [batch]."""
-    batch, height, width, _ = pictures.shape
+    batch, (height, width) = len(pictures), pictures.shape[-3:-1]
     share = _drawn(for_share, concentration, (batch, 1))
     side = jnp.sqrt(1.0 - share)
     middle = jax.random.uniform(for_place, (2, batch, 1))
@@ -238,7 +239,8 @@ def _patched(
     columns = _inside(jnp.arange(width)[None] + 0.5, middle[1] * width, side * width)
     covered = rows[:, :, None] & columns[:, None, :]
     left = 1.0 - covered.mean(axis=(1, 2))
-    return jnp.where(covered[..., None], others, pictures), left
+    covered = covered.reshape(batch, *[1] * (pictures.ndim - 4), height, width, 1)
+    return jnp.where(covered, others, pictures), left
 
 
 def _drawn(key: Any, concentration: float, shape: tuple[int, ...]) -> Any:

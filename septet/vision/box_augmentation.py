@@ -20,6 +20,8 @@ def augmenting(options: DetectionModelOptions, size: tuple[int, int]) -> Augment
     looks: list[augmentation.Change] = []
     if options.colour or options.hue:
         looks.append(augmentation.colour(options.colour, options.hue))
+    if options.blur:
+        looks.append(augmentation.blur(options.blur))
     if options.cutout:
         looks.append(augmentation.cutout(min(options.cutout, *size)))
     if not (moves or looks or options.mosaic):

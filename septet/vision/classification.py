@@ -1,27 +1,26 @@
 """The task image-classification: which class each picture belongs to."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from septet.data.array_files import parts
 from septet.data.dataset import Dataset, Split
-from septet.engine.tuning import require_start
 from septet.errors import ConfigError, DataError
 from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
-from septet.task import Arrays, Augment, Explanation, Prepared, Task
+from septet.task import Arrays, Augment, Explanation, Prepared
 from septet.vision import inputs as vision_inputs
 from septet.vision import starting
 from septet.vision.options import Architecture, ImageDataOptions, ImageModelOptions
 from septet.vision.reading import read_dataset
-
-if TYPE_CHECKING:
-    from septet.engine.tuning import Tuning
+from septet.vision.starting import StartingTask
 
 NAMED_BY_KERAS = {name for name in get_args(Architecture) if name[0].isupper()}
+CLASSIFIERS = ("cnn", "keras-application", "picture-classifier", "resnet")
+"""Networks that are kept where training starts from a model of theirs."""
 SMALL_SIDE = 64
 """Pixels a side below which backbones keep more of them."""
 LARGEST_FILTERS = 256
@@ -58,7 +57,7 @@ class PreparedPictures(BaseModel):
         return self
 
 
-class ImageClassification(Task):
+class ImageClassification(StartingTask):
     """Which class each picture belongs to."""
 
     name: ClassVar[str] = "image-classification"
@@ -106,42 +105,19 @@ class ImageClassification(Task):
         size = (prepared["height"], prepared["width"], prepared["channels"])
         return {"pictures": vision_inputs.encode_pictures(inputs, *size)}
 
-    def settle(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings whose `pretrained` names the same from everywhere and later."""
-        return starting.locate(settings)
-
-    def pretrained(self, options: ImageModelOptions) -> str | None:
-        """SHA-256 of the weights that training starts from; see `septet.vision.starting`."""
-        require_start(options)
-        if options.pretrained is None:
-            return None
-        return starting.digest(starting.find(options.pretrained))
-
     def adapt(self, prepared: Prepared, options: ImageModelOptions) -> Prepared:
-        """Pixels scaled as the weights that training starts from need it."""
-        if options.pretrained is None:
-            if options.architecture in NAMED_BY_KERAS and prepared["channels"] == 1:
-                raise ConfigError(
-                    f"Setting 'model.architecture' is {options.architecture}, which takes colour, "
-                    "and these pictures are grey. Set data.channels=3."
-                )
-            return prepared
-        return starting.adapt(starting.find(options.pretrained), prepared, options.pixels)
+        """Pixels scaled as the weights that training starts from need it.
 
-    def start(
-        self,
-        network: Any,
-        prepared: Prepared,
-        options: ImageModelOptions,
-        note: Callable[[str], None],
-    ) -> "Tuning | None":
-        """Weights of `model.pretrained`, and how they are trained on."""
-        if options.pretrained is None:
-            return None
-        source = starting.find(options.pretrained)
-        arguments = self.architecture(prepared, options)[1]
-        given = starting.load(source, network, prepared, arguments, note)
-        return starting.tuning(network, given, options)
+        Raises:
+            ConfigError: The network takes colour, and the pictures are grey.
+        """
+        is_of_keras = options.architecture in NAMED_BY_KERAS
+        if options.pretrained is None and is_of_keras and prepared["channels"] == 1:
+            raise ConfigError(
+                f"Setting 'model.architecture' is {options.architecture}, which takes colour, "
+                "and these pictures are grey. Set data.channels=3."
+            )
+        return super().adapt(prepared, options)
 
     def architecture(
         self, prepared: Prepared, options: ImageModelOptions
@@ -151,7 +127,7 @@ class ImageClassification(Task):
         Or the backbone that is named, or the network of the weights that training starts from.
         """
         if options.pretrained is not None:
-            return starting.architecture(starting.find(options.pretrained), prepared, options)
+            return _started(starting.find(options.pretrained), prepared, options)
         if options.architecture not in ("cnn", "resnet"):
             return _over_backbone(prepared, options)
         height, width = prepared["height"], prepared["width"]
@@ -266,6 +242,20 @@ class ImageClassification(Task):
     def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
         """Paths of the pictures that paths, folders and glob patterns name."""
         return vision_inputs.inputs_from_arguments(arguments)
+
+
+def _started(
+    source: starting.Start, prepared: Prepared, options: ImageModelOptions
+) -> tuple[str, dict[str, Any]]:
+    """The network of the weights that training starts from, or a classifier over its backbone."""
+    if kept := starting.kept_network(source, prepared, CLASSIFIERS):
+        return kept
+    arguments = {**starting.sizes_of(prepared), "dropout": options.dropout}
+    if source.kind == "application":
+        return "keras-application", {**arguments, "application": source.place}
+    name, settings = starting.backbone_for(source, options.architecture)
+    settings = {**settings, **(options.backbone or {})}
+    return "picture-classifier", {**arguments, "backbone": name, "settings": settings or None}
 
 
 def _over_backbone(prepared: Prepared, options: ImageModelOptions) -> tuple[str, dict[str, Any]]:

@@ -20,13 +20,18 @@ from septet.evaluation.detection import (
     quick_scores,
     require_pycocotools,
 )
-from septet.task import Answerer, Arrays, Augment, Prepared, Summarize, Task
-from septet.vision import geometry
+from septet.task import Answerer, Arrays, Augment, Prepared, Summarize
+from septet.vision import geometry, starting
 from septet.vision import inputs as vision_inputs
 from septet.vision.classification import Label, PreparedPictures, channel_scales
 from septet.vision.detecting import BOX_WEIGHT, DetectionLoss, summarizer, suppressed
-from septet.vision.detection_options import DetectionDataOptions, DetectionModelOptions
+from septet.vision.detection_options import (
+    DEFAULT_BACKBONE,
+    DetectionDataOptions,
+    DetectionModelOptions,
+)
 from septet.vision.labelled import read_labelled, with_channels
+from septet.vision.starting import StartingTask
 
 STRIDES = (8, 16, 32)
 ANSWERED_AT_ONCE = 32
@@ -87,7 +92,7 @@ class BoxesAnswer:
         return None if self.pixels is None else drawn_boxes(self.pixels, self.boxes)
 
 
-class ObjectDetection(Task):
+class ObjectDetection(StartingTask):
     """Where things are in a picture, and of which class."""
 
     name: ClassVar[str] = "object-detection"
@@ -158,25 +163,13 @@ class ObjectDetection(Task):
         """The detector, over the chosen backbone.
 
         Raises:
-            ConfigError: There is no such backbone, or it does not fit.
+            ConfigError: There is no such backbone.
+            WeightsError: Those that training starts from are for no detector.
         """
-        from septet.models.backbones import kind_of
-
-        try:
-            kind_of(options.backbone)
-        except ValueError as error:
-            raise ConfigError(f"Setting 'model.backbone': {error}") from None
-        arguments = {
-            name: prepared[name] for name in ("height", "width", "channels", "mean", "deviation")
-        }
-        return "detector", arguments | {
-            "num_classes": len(prepared["labels"]),
-            "backbone": options.backbone,
-            "backbone_width": options.backbone_width,
-            "strides": list(STRIDES),
-            "pyramid_dim": options.pyramid_dim,
-            "head_depth": options.head_depth,
-        }
+        if options.pretrained is not None:
+            return _started(starting.find(options.pretrained), prepared, options)
+        _require_backbone(options.backbone)
+        return "detector", _arguments(prepared, options) | {"backbone": options.backbone}
 
     def augment(self, prepared: Prepared, options: DetectionModelOptions) -> Augment | None:
         """Random changes of pictures and boxes together."""
@@ -275,6 +268,44 @@ class ObjectDetection(Task):
     def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
         """Paths of the pictures that paths, folders and glob patterns name."""
         return vision_inputs.inputs_from_arguments(arguments)
+
+
+def _arguments(prepared: Prepared, options: DetectionModelOptions) -> dict[str, Any]:
+    """Of a detector, but for its backbone's name."""
+    return starting.sizes_of(prepared) | {
+        "backbone_width": options.backbone_width,
+        "strides": list(STRIDES),
+        "pyramid_dim": options.pyramid_dim,
+        "head_depth": options.head_depth,
+    }
+
+
+def _require_backbone(name: str) -> None:
+    """ConfigError unless there is such a backbone."""
+    from septet.models.backbones import kind_of
+
+    try:
+        kind_of(name)
+    except ValueError as error:
+        raise ConfigError(f"Setting 'model.backbone': {error}") from None
+
+
+def _started(
+    source: starting.Start, prepared: Prepared, options: DetectionModelOptions
+) -> tuple[str, dict[str, Any]]:
+    """The detector that the weights are of, or one over their backbone."""
+    if kept := starting.kept_network(source, prepared, ("detector",)):
+        return kept
+    _require_backbone(options.backbone)
+    # The default is no network of torchvision or timm: a file then says itself what it is.
+    chosen = None if options.backbone == DEFAULT_BACKBONE else options.backbone
+    name, settings = starting.backbone_for(source, chosen)
+    # A stem for small pictures is left behind: boxes need the usual strides.
+    settings.pop("stem", None)
+    return "detector", _arguments(prepared, options) | {
+        "backbone": name,
+        "settings": settings or None,
+    }
 
 
 def loss_of(prepared: Prepared) -> DetectionLoss:

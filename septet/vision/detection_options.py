@@ -4,9 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from septet.config import DataOptions, Fraction, ModelOptions
+from septet.config import DataOptions, Fraction
+from septet.vision.options import StartOptions
 
 GRAIN = 32
+DEFAULT_BACKBONE = "resnet-micro"
 
 
 def _of_grain(value: int | None) -> int | None:
@@ -35,11 +37,11 @@ class DetectionDataOptions(DataOptions):
     )
 
 
-class DetectionModelOptions(ModelOptions):
+class DetectionModelOptions(StartOptions):
     """Which network, and how training pictures are changed."""
 
     backbone: str = Field(
-        default="resnet-micro",
+        default=DEFAULT_BACKBONE,
         description="What turns a picture into feature maps, as resnet-mini or convnext-micro.",
     )
     backbone_width: int | None = Field(
@@ -84,6 +86,12 @@ class DetectionModelOptions(ModelOptions):
         ge=0.0,
         le=0.5,
         description="Turn the colours of training pictures by up to this share of a full turn.",
+    )
+    blur: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=5.0,
+        description="Blur half of the training pictures by a Gaussian of up to so many pixels.",
     )
     cutout: int = Field(
         default=0, ge=0, le=512, description="Cover a square of so many pixels a side; 0 for none."

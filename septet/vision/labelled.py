@@ -5,8 +5,9 @@ are checked against them, and everything that is wrong is said.
 """
 
 import json
-from collections import defaultdict
-from collections.abc import Sequence
+import os
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from septet.data.account import Account, Rejection
 from septet.data.dataset import SPLIT_NAMES, Dataset, Split
+from septet.data.labels import warn_of_typos
 from septet.data.scratch import ArrayList, new_array
 from septet.data.splitting import limited, make_splits
 from septet.errors import DataError
@@ -25,6 +27,7 @@ from septet.vision.detection_options import DetectionDataOptions
 from septet.vision.inputs import LARGEST_SIDE
 from septet.vision.pixels import drop_needless_colour
 from septet.vision.sources import shown
+from septet.vision.worker import EXTENSIONS
 
 DECODED_AT_ONCE = 32
 GRAIN = 32
@@ -100,14 +103,47 @@ def find_labelled(source: Path, account: Account) -> Labelled:
         raise DataError(f"'{name}' is no file of labelled boxes. {EXPECTED}")
     if not source.is_dir():
         raise DataError(f"There is no file or folder '{shown(str(source))}'.")
-    described = yolo.yaml_in(source)
-    if described is not None:
-        return yolo.read_yolo(described, account)
+    if (yaml := yolo.yaml_in(source)) is not None:
+        return yolo.read_yolo(yaml, account)
     if files := coco.files_in(source):
-        return coco.read_coco(files, source, account)
-    if files := voc.files_in(source):
-        return voc.read_voc(files, source, account)
-    raise DataError(f"'{name}' holds no labelled boxes that are known. {EXPECTED}")
+        labelled, described = coco.read_coco(files, source, account), set[str]()
+    elif files := voc.files_in(source):
+        labelled, described = voc.read_voc(files, source, account), {file.stem for file in files}
+    else:
+        raise DataError(f"'{name}' holds no labelled boxes that are known. {EXPECTED}")
+    _say_unlabelled(labelled, described, source, account)
+    return labelled
+
+
+def _say_unlabelled(
+    labelled: Labelled, described: Collection[str], root: Path, account: Account
+) -> None:
+    """Count the pictures beside labelled ones that no file of labels names.
+
+    `described` are names without an ending that have a file of labels, though it be unreadable.
+    """
+    known: dict[str, set[str]] = defaultdict(set)
+    for item in labelled.items:
+        folder, name = os.path.split(item.path)
+        known[folder].add(name)
+    real = os.path.realpath(root)
+    for folder, names in sorted(known.items()):
+        others = sorted(
+            entry.name
+            for entry in os.scandir(folder)
+            if entry.name not in names
+            and os.path.splitext(entry.name)[0] not in described
+            and not entry.name.startswith(".")
+            and os.path.splitext(entry.name)[1].lower() in EXTENSIONS
+        )
+        if others:
+            message = (
+                f"{len(others)} pictures beside the {len(names)} labelled ones are in no file of "
+                f"labels; the first is '{shown(others[0])}'. They are not used."
+            )
+            remedy = "List them without boxes if they show nothing, label them, or remove them."
+            place = shown(os.path.relpath(folder, real))
+            account.warn("picture-without-labels", place, message, remedy)
 
 
 def _reject_twice_listed(labelled: Labelled, account: Account) -> None:
@@ -286,6 +322,13 @@ def _known_labels(
 ) -> list[str]:
     """The classes that training shows; boxes of others are dropped from the other splits."""
     known = {box[0] for row in rows["train"] for box in examples.boxes[row]}
+    counts: Counter[str] = Counter()
+    places: dict[str, str] = {}
+    for item, boxes in zip(examples.items, examples.boxes, strict=True):
+        for label, *_ in boxes:
+            counts[label] += 1
+            places.setdefault(label, item.place)
+    warn_of_typos(counts, account, places)
     if not known:
         message = "No training picture has a usable box."
         account.forbid(

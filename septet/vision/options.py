@@ -67,26 +67,15 @@ class ImageDataOptions(DataOptions):
     )
 
 
-class ImageModelOptions(ModelOptions):
-    """Which network, and how training pictures are changed."""
+class StartOptions(ModelOptions):
+    """Weights that training starts from, and how they are trained on."""
 
-    architecture: Architecture = Field(
-        default="cnn",
-        description="cnn: a small convolutional network, quick on a CPU; resnet: a residual "
-        "network, better on larger colour pictures and slower; resnet18, resnet34, resnet50, "
-        "convnext-..., vit-...: those of torchvision and timm; micro and mini: narrow ones; "
-        "MobileNetV2 and others: those of keras.applications.",
-    )
-    backbone: dict[str, Setting] | None = Field(
-        default=None,
-        description="Changes to the sizes of a backbone (resnet18 ... vit-base), as "
-        '{"width": 16, "stem": "small"}.',
-    )
     pretrained: str | None = Field(
         default=None,
-        description="Weights to start from: a .safetensors file with the names of torchvision or "
-        "timm, a run or model folder (its network is kept), a folder with a KerasHub preset, or "
-        "the name of a Keras application whose weights Keras has on this machine.",
+        description="Weights to start from: a run or model folder (of the same task: its network "
+        "is kept); for pictures also a .safetensors file with the names of torchvision or timm, or "
+        "a folder with a KerasHub preset; to classify them, also the name of a Keras application "
+        "whose weights Keras has on this machine.",
     )
     pixels: Literal["auto", "imagenet", "half", "data"] = Field(
         default="auto",
@@ -109,6 +98,23 @@ class ImageModelOptions(ModelOptions):
         le=1.0,
         description="What the learning rate of each stage is multiplied by for every stage between "
         "it and what is new. Default with pretrained: 0.8.",
+    )
+
+
+class ImageModelOptions(StartOptions):
+    """Which network, and how training pictures are changed."""
+
+    architecture: Architecture = Field(
+        default="cnn",
+        description="cnn: a small convolutional network, quick on a CPU; resnet: a residual "
+        "network, better on larger colour pictures and slower; resnet18, resnet34, resnet50, "
+        "convnext-..., vit-...: those of torchvision and timm; micro and mini: narrow ones; "
+        "MobileNetV2 and others: those of keras.applications.",
+    )
+    backbone: dict[str, Setting] | None = Field(
+        default=None,
+        description="Changes to the sizes of a backbone (resnet18 ... vit-base), as "
+        '{"width": 16, "stem": "small"}.',
     )
     width: int = Field(
         default=32,

@@ -1,25 +1,27 @@
 """Where a network for pictures starts from: weights of a file, a run, a model folder, a preset.
 
 `find` says what a user's text names; the rest reads from there what the network must be, what
-its pictures must be like, and its weights.
+its pictures must be like, and its weights. `StartingTask` is a task that can do so.
 """
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from abc import ABC
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from septet.engine.tuning import require_start
 from septet.errors import InputError, RunNotFoundError, WeightsError
-from septet.task import Prepared
+from septet.task import Prepared, Task
 
 if TYPE_CHECKING:
     from septet.engine.tuning import Tuning
     from septet.runs.model_schema import ModelDescription
-    from septet.vision.options import ImageModelOptions
+    from septet.vision.options import StartOptions
 
 Kind = Literal["file", "folder", "preset", "application"]
 FROZEN, THAWING, LAYER_DECAY = 0.2, 0.0, 0.8
@@ -27,6 +29,8 @@ FROZEN, THAWING, LAYER_DECAY = 0.2, 0.0, 0.8
 HALF = 127.5
 PLACES = re.compile(r"(?:stage|block)(\d+)[a-z]?(?:_|$)")
 FIRST = ("stem", "patches", "tokens")
+HEADS = ("logits/", "class_logits/")
+"""Weights that belong to classes, and to others' not though there be as many."""
 QUARTERS = 4
 
 
@@ -107,54 +111,90 @@ def digest(start: Start) -> str:
 
 
 def description_of(start: Start) -> "ModelDescription":
-    """What a model folder says of itself; InputError if its pictures are none."""
+    """What a model folder says of itself; WeightsError if it is not for pictures."""
     from septet.runs.model_folder import read_model_folder
 
     description = read_model_folder(start.path)
     if "channels" not in description.arguments or "num_classes" not in description.arguments:
         raise WeightsError(
-            f"'{start.place}' is a model for {description.task}, whose network does not classify "
-            "pictures. Start from a run of image-classification."
+            f"'{start.place}' is a model for {description.task}, whose network does not look at "
+            "pictures. Start from a run with pictures."
         )
     return description
 
 
-def architecture(
-    start: Start, prepared: Prepared, options: "ImageModelOptions"
-) -> tuple[str, dict[str, Any]]:
-    """Name and arguments of the network that the weights are for, with classes of its own."""
-    sizes = {name: prepared[name] for name in ("height", "width", "channels", "mean", "deviation")}
-    sizes["num_classes"] = len(prepared["labels"])
-    if start.kind == "folder":
-        description = description_of(start)
-        return description.architecture, {**description.arguments, **sizes}
-    sizes["dropout"] = options.dropout
+def sizes_of(prepared: Prepared) -> dict[str, Any]:
+    """Arguments of a network that the data decide and not the weights."""
+    names = ("height", "width", "channels", "mean", "deviation")
+    return {**{name: prepared[name] for name in names}, "num_classes": len(prepared["labels"])}
+
+
+def kept_network(
+    start: Start, prepared: Prepared, kinds: Collection[str]
+) -> tuple[str, dict[str, Any]] | None:
+    """Name and arguments of a model folder's network, for classes of its own.
+
+    None where the weights are of no folder, or of one whose network is none of `kinds`.
+    """
+    if start.kind != "folder":
+        return None
+    description = description_of(start)
+    if description.architecture not in kinds:
+        return None
+    return description.architecture, {**description.arguments, **sizes_of(prepared)}
+
+
+def backbone_for(start: Start, chosen: str | None) -> tuple[str, dict[str, Any]]:
+    """The backbone whose weights they are, and changes to what its name stands for.
+
+    Args:
+        start: Where from.
+        chosen: What a user's setting says, where a file may be of several.
+
+    Raises:
+        WeightsError: It is not known, or not one that other networks stand on.
+    """
+    from septet.models.backbones import BACKBONES
+
     if start.kind == "application":
-        return "keras-application", {**sizes, "application": start.place}
+        raise WeightsError(
+            f"'{start.place}' is a network of Keras that only image-classification starts from. "
+            "Give a .safetensors file, a run, a model folder or a KerasHub preset."
+        )
     if start.kind == "preset":
         from septet.models.keras_hub_preset import backbone_settings
 
         name, settings = backbone_settings(start.path)
-    else:
-        name, settings = _named_backbone(start, options), {}
-    settings = {**settings, **(options.backbone or {})}
-    return "picture-classifier", {**sizes, "backbone": name, "settings": settings or None}
+        return name, dict(settings)
+    if start.kind == "file":
+        return _named_backbone(start, chosen), {}
+    description = description_of(start)
+    name: Any = description.arguments.get("backbone")
+    if name not in BACKBONES:
+        raise WeightsError(
+            f"'{start.place}' is a model for {description.task} whose network "
+            f"'{description.architecture}' has no backbone that another could stand on. Start from "
+            f"a run whose network stands on one of: {', '.join(BACKBONES)}."
+        )
+    settings = dict(description.arguments.get("settings") or {})
+    width = description.arguments.get("backbone_width")
+    return name, settings if width is None else {**settings, "width": width}
 
 
-def _named_backbone(start: Start, options: "ImageModelOptions") -> str:
+def _named_backbone(start: Start, chosen: str | None) -> str:
     """The backbone that the settings name, or the one whose tensors a file has."""
     from septet.models.backbones import BACKBONES
     from septet.models.pretrained import backbone_of
     from septet.runs.foreign_tensors import open_tensors
 
-    if options.architecture in BACKBONES:
-        return options.architecture
+    if chosen is not None and chosen in BACKBONES:
+        return chosen
     with open_tensors(start.path) as tensors:
         found = backbone_of(tensors)
     if found is None:
         raise WeightsError(
             f"'{start.place}' has tensors of no backbone that is known by its names. Say which "
-            f"it is of with model.architecture, one of: {', '.join(BACKBONES)}."
+            f"it is of, one of: {', '.join(BACKBONES)}."
         )
     return found
 
@@ -279,7 +319,7 @@ def _of_folder(
         variable.path: np.asarray(variable.value)
         for variable in network.weights
         if shapes.get(variable.path) == tuple(variable.shape)
-        and (has_same_classes or not variable.path.startswith("logits/"))
+        and (has_same_classes or not variable.path.startswith(HEADS))
     }
     if not values:
         raise WeightsError(
@@ -288,7 +328,7 @@ def _of_folder(
     return values
 
 
-def tuning(network: Any, given: list[str], options: "ImageModelOptions") -> "Tuning":
+def tuning(network: Any, given: list[str], options: "StartOptions") -> "Tuning":
     """Groups of variables by their distance to the picture; what was not given is new."""
     from septet.engine.tuning import Tuning
 
@@ -306,9 +346,11 @@ def tuning(network: Any, given: list[str], options: "ImageModelOptions") -> "Tun
     groups = tuple(
         deepest + 1 if place is None else deepest if place < 0 else place for place in places
     )
+    # Where nothing is new, nothing would be trained meanwhile.
+    frozen = FROZEN if deepest + 1 in groups else 0.0
     return Tuning(
         groups,
-        frozen=FROZEN if options.frozen is None else options.frozen,
+        frozen=frozen if options.frozen is None else options.frozen,
         thawing=options.thawing,
         decay=LAYER_DECAY if options.layer_decay is None else options.layer_decay,
     )
@@ -336,3 +378,36 @@ def locate(settings: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError("Setting 'model.pretrained' is empty. Name weights, or leave it out.")
         found["pretrained"] = find(text).place
     return found
+
+
+class StartingTask(Task, ABC):
+    """A task whose network may start from weights; `architecture` is given to heed them."""
+
+    def settle(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings whose `pretrained` names the same from everywhere and later."""
+        return locate(settings)
+
+    def pretrained(self, options: "StartOptions") -> str | None:
+        """SHA-256 of the weights that training starts from."""
+        require_start(options)
+        return None if options.pretrained is None else digest(find(options.pretrained))
+
+    def adapt(self, prepared: Prepared, options: Any) -> Prepared:
+        """Pixels scaled as the weights that training starts from need it."""
+        if options.pretrained is None:
+            return prepared
+        return adapt(find(options.pretrained), prepared, options.pixels)
+
+    def start(
+        self,
+        network: Any,
+        prepared: Prepared,
+        options: "StartOptions",
+        note: Callable[[str], None],
+    ) -> "Tuning | None":
+        """Weights of `model.pretrained`, and how they are trained on."""
+        if options.pretrained is None:
+            return None
+        arguments = self.architecture(prepared, options)[1]
+        given = load(find(options.pretrained), network, prepared, arguments, note)
+        return tuning(network, given, options)

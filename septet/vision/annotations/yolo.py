@@ -6,6 +6,7 @@ is ever made into an object.
 
 import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from septet.data.account import Account
@@ -19,6 +20,7 @@ from septet.vision.annotations.found import (
     Labelled,
     number_of,
     read_text,
+    reject_picture,
 )
 from septet.vision.sources import is_inside, shown
 from septet.vision.worker import EXTENSIONS
@@ -127,9 +129,8 @@ def class_names(found: dict[str, Value], name: str) -> list[str]:
         except ValueError:
             numbered = {}
         if sorted(numbered) != list(range(len(names))):
-            raise DataError(
-                f"'{name}' numbers its names {', '.join(list(names)[:8])}; expected 0, 1, 2 ..."
-            )
+            told = ", ".join(list(names)[:8])[:80]
+            raise DataError(f"'{name}' numbers its names {told}; expected 0, 1, 2 ...")
         names = [numbered[number] for number in range(len(numbered))]
     if not isinstance(names, list) or not names or not all(names):
         raise DataError(f"'{name}' has no list 'names' of classes. Expected {WHAT}.")
@@ -139,44 +140,20 @@ def class_names(found: dict[str, Value], name: str) -> list[str]:
 
 
 def read_yolo(source: Path, account: Account) -> Labelled:
-    """Pictures and boxes of a YAML file and the folders it names, or of `images` and `labels`.
+    """Pictures and boxes of a YAML file and the folders or lists of pictures that it names.
 
     Raises:
-        DataError: The YAML is not understood, or no folder that it names is there.
+        DataError: The YAML is not understood, or nothing that it names is there.
     """
-    root = source.parent
     found = parse_yaml(read_text(source, WHAT), shown(source.name))
     names = class_names(found, shown(source.name))
-    reader = YoloReader(root, names, account)
-    for key, split in SPLITS.items():
-        paths = found.get(key, [])
-        for path in [paths] if isinstance(paths, str) else paths:
-            if path:
-                reader.read_folder(_folder(root, found.get("path"), path), split, path)
-    if not reader.labelled.items and not account.rejections:
-        raise DataError(
-            f"'{shown(source.name)}' names no folder of pictures that is there. Its 'train', 'val' "
-            "and 'test' are folders inside the folder that it lies in."
-        )
-    reader.close()
+    reader = YoloReader(source.parent, names, account)
+    reader.read_all(found, shown(source.name))
     return reader.labelled
 
 
-def _folder(root: Path, base: Value | None, path: str) -> Path | None:
-    """The folder that a YAML names, inside the set's own folder; None where there is none."""
-    real = os.path.realpath(root)
-    tries = [root / path, root / path.removeprefix("../")]
-    if isinstance(base, str) and base:
-        tries.insert(0, root / base / path)
-    for each in tries:
-        inside = os.path.realpath(each)
-        if os.path.isdir(inside) and is_inside(inside, real):
-            return Path(inside)
-    return None
-
-
 class YoloReader:
-    """Reads folders of pictures whose labels lie in a folder `labels`, or beside them."""
+    """Reads pictures of folders or lists; labels lie in a folder `labels`, or beside them."""
 
     def __init__(self, root: Path, names: list[str], account: Account):
         """Nothing is read yet."""
@@ -184,33 +161,101 @@ class YoloReader:
         self.labelled = Labelled(classes=list(names))
         self.complaints = Complaints(account)
 
-    def read_folder(self, folder: Path | None, split: str, name: str) -> None:
-        """All pictures in a folder, with their labels."""
-        if folder is None:
-            message = f"The folder '{shown(name)[:200]}' of {split} is not inside the set's folder."
+    def read_all(self, found: Mapping[str, Value], name: str) -> None:
+        """All that a YAML names.
+
+        Raises:
+            DataError: Nothing of it is there.
+        """
+        before = self.account.read + len(self.account.rejections)
+        for key, split in SPLITS.items():
+            paths = found.get(key, [])
+            for path in [paths] if isinstance(paths, str) else paths:
+                if path:
+                    place = self._inside(found.get("path"), path)
+                    self.read_place(Path(place) if place else None, split, path)
+        if self.account.read + len(self.account.rejections) == before:
+            raise DataError(
+                f"'{name}' names no pictures that are there. Its 'train', 'val' and 'test' are "
+                "folders, or text files with a picture a line, inside the folder that it lies in."
+            )
+        self.complaints.close()
+
+    def _inside(self, base: Value | None, path: str) -> str | None:
+        """What a YAML names, inside the set's own folder; None where it is not there."""
+        tries = [path, path.removeprefix("../")]
+        if isinstance(base, str) and base:
+            tries.insert(0, os.path.join(base, path))
+        return self._first_inside(self.root, tries)
+
+    def _first_inside(self, folder: str, tries: Sequence[str]) -> str | None:
+        for each in tries:
+            if "\x00" in each:
+                continue
+            place = os.path.realpath(os.path.join(folder, each))
+            if os.path.exists(place) and is_inside(place, self.root):
+                return place
+        return None
+
+    def read_place(self, place: Path | None, split: str, name: str) -> None:
+        """All pictures of a folder, or of a text file that has one a line, with their labels."""
+        if place is None:
+            message = f"'{shown(name)[:200]}' of {split} is not inside the set's folder."
             remedy = "Mend the path, or put the folder there."
             self.account.warn("missing-folder", split, message, remedy)
             return
+        if place.is_file():
+            pictures = self._listed(place)
+        else:
+            pictures = [
+                path
+                for path in sorted(place.rglob("*"))
+                if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+            ]
         taken = set()
-        for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() not in EXTENSIONS or path.name.startswith("."):
-                continue
-            labels = self._labels(path)
-            taken.add(labels)
-            real, place = os.path.realpath(path), shown(os.path.relpath(path, self.root))
-            if not is_inside(real, self.root):
-                from septet.vision.annotations.found import reject_picture
+        for path in pictures:
+            taken.add(self._labels(path))
+            self._take(path, split)
+        if place.is_dir():
+            self._orphans(place, taken)
 
-                reject_picture(self.account, "outside-folder", (place, None), path.name)
+    def _listed(self, file: Path) -> list[Path]:
+        """The pictures of a list, by paths relative to it or to the set; others are rejected."""
+        found = []
+        where = shown(os.path.relpath(file, self.root))
+        text = read_text(file, "a text file with the path of a picture a line")
+        for number, line in enumerate(text.splitlines(), 1):
+            name = line.strip()
+            if not name:
                 continue
-            self.account.read += 1
-            boxes = self._boxes(labels) if labels.is_file() else []
-            if not labels.is_file():
-                message = "The picture has no file of labels; it counts as showing nothing."
-                remedy = "Add an empty file if it shows nothing, or label it."
-                self.complaints.add("picture-without-labels", place, message, remedy)
-            self.labelled.items.append(Item(place, real, split, boxes))
-        self._orphans(folder, taken)
+            tries = [os.path.join(folder, name) for folder in (str(file.parent), self.root)]
+            place = self._first_inside(self.root, tries)
+            if place is None or not os.path.isfile(place):
+                is_there = any(os.path.exists(each) for each in tries if "\x00" not in each)
+                code = "outside-folder" if is_there else "missing-file"
+                reject_picture(self.account, code, (where, number), name)
+                continue
+            # Not the resolved path: a picture's labels lie beside the name that it is called by.
+            found.append(Path(next(t for t in tries if os.path.isfile(t))))
+        return found
+
+    def _take(self, path: Path, split: str) -> None:
+        real, place = os.path.realpath(path), shown(os.path.relpath(path, self.root))
+        if not is_inside(real, self.root):
+            reject_picture(self.account, "outside-folder", (place, None), path.name)
+            return
+        self.account.read += 1
+        labels = self._labels(path)
+        if not labels.is_file():
+            message = "The picture has no file of labels; it counts as showing nothing."
+            remedy = "Add an empty file if it shows nothing, or label it."
+            self.complaints.add("picture-without-labels", place, message, remedy)
+        self._add(place, real, split, labels)
+
+    def _add(self, place: str, path: str, split: str, labels: Path) -> None:
+        """Take a picture with what its file of labels says, which need not be there."""
+        boxes = self._boxes(labels) if labels.is_file() else []
+        self.labelled.items.append(Item(place, path, split, boxes))
 
     def _labels(self, picture: Path) -> Path:
         """The file of a picture's labels: in `labels` beside `images`, else beside it."""
@@ -265,7 +310,3 @@ class YoloReader:
             _, x, y, width, height = values
             sides = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
         return Box(self.names[int(label)], sides, where, is_share=True)
-
-    def close(self) -> None:
-        """Say what was not spelled out."""
-        self.complaints.close()

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from septet.config import DataOptions, ModelOptions, Probability
+from septet.config import DataOptions, Probability
+from septet.vision.options import StartOptions
 
 Backbone = Literal[
     "convnext-atto",
@@ -23,6 +24,7 @@ Backbone = Literal[
     "vit-tiny",
 ]
 """Those of `septet.models.backbones`, which would take seconds to import."""
+DEFAULT_BACKBONE: Backbone = "resnet-mini"
 
 
 class SegmentationDataOptions(DataOptions):
@@ -46,10 +48,11 @@ class SegmentationDataOptions(DataOptions):
         default=None,
         description="1: turn all pictures grey; 3: keep colour. Default: 1 if all are grey.",
     )
-    format: Literal["auto", "masks", "coco", "labelme"] = Field(
+    format: Literal["auto", "masks", "coco", "labelme", "yolo"] = Field(
         default="auto",
         description="masks: a folder of pictures and one of masks; coco: JSON with polygons or "
-        "run lengths; labelme: a JSON file for each picture. auto: what the folder looks like.",
+        "run lengths; labelme: a JSON file for each picture; yolo: a YAML file and outlines as "
+        "text. auto: what the folder looks like.",
     )
     legend: str | None = Field(
         default=None,
@@ -66,7 +69,7 @@ class SegmentationDataOptions(DataOptions):
     )
 
 
-class SegmentationModelOptions(ModelOptions):
+class SegmentationModelOptions(StartOptions):
     """Which network, and how training pictures and masks are changed."""
 
     architecture: Literal["unet", "fpn", "deeplab"] = Field(
@@ -74,7 +77,9 @@ class SegmentationModelOptions(ModelOptions):
         description="unet: a U-Net of residual blocks, quick on a CPU; fpn, deeplab: that head "
         "over model.backbone.",
     )
-    backbone: Backbone = Field(default="resnet-mini", description="What fpn and deeplab stand on.")
+    backbone: Backbone = Field(
+        default=DEFAULT_BACKBONE, description="What fpn and deeplab stand on."
+    )
     width: int = Field(
         default=32,
         ge=4,
@@ -121,6 +126,12 @@ class SegmentationModelOptions(ModelOptions):
         ge=0.0,
         le=0.5,
         description="Turn the colours of training pictures by up to this share of a full turn.",
+    )
+    blur: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=5.0,
+        description="Blur half of the training pictures by a Gaussian of up to so many pixels.",
     )
     cutout: int = Field(
         default=0,

@@ -14,6 +14,8 @@ from septet.data.scratch import ArrayList, new_array
 from septet.data.splitting import limited
 from septet.errors import DataError
 from septet.vision import checks
+from septet.vision.annotations.found import Complaints
+from septet.vision.annotations.yolo import yaml_in
 from septet.vision.decoding import Mask, Picture, Undecodable, shared_pool
 from septet.vision.gathering import Gathered, fit
 from septet.vision.reading import split_rows
@@ -21,7 +23,8 @@ from septet.vision.segmentation import tiles
 from septet.vision.segmentation.annotations import coco_files, find_coco, find_labelme
 from septet.vision.segmentation.legend import BACKGROUND, IGNORED, MOST_CLASSES, Legend, find_legend
 from septet.vision.segmentation.options import SegmentationDataOptions
-from septet.vision.segmentation.shapes import ShapeError, drawn
+from septet.vision.segmentation.outlines import find_outlines
+from septet.vision.segmentation.shapes import ShapeError, drawn, odd
 from septet.vision.segmentation.sources import Found, Pair, files_of, find_masks, is_mask_folder
 from septet.vision.sources import shown
 
@@ -33,6 +36,8 @@ WHOLE = 1 << 20
 AT_ONCE = 256
 LOSSY = ("JPEG",)
 BINARY = {0, 255}
+FILES = {".json": "coco", ".yaml": "yolo", ".yml": "yolo"}
+"""Formats that are a file, by its ending."""
 
 
 @dataclass
@@ -102,12 +107,17 @@ def find(source: Path, options: SegmentationDataOptions, account: Account) -> Fo
     """
     if not source.exists():
         raise DataError(f"There is no file or folder '{shown(str(source))}'.")
-    if not source.is_dir() and not (source.is_file() and source.suffix.lower() == ".json"):
+    if not source.is_dir() and not (source.is_file() and source.suffix.lower() in FILES):
         raise DataError(
             f"'{shown(source.name)}' is no set for segmentation. Expected a folder of pictures and "
-            "masks, or COCO's JSON file."
+            "masks, COCO's JSON file, or YOLO's YAML file."
         )
     kind = options.format if options.format != "auto" else _seen_format(source)
+    if kind == "yolo":
+        described = source if source.is_file() else yaml_in(source)
+        if described is None:
+            raise DataError(f"'{shown(source.name)}' has no YAML file with 'names' of classes.")
+        return find_outlines(described, account)
     if kind == "coco":
         return find_coco(source, account)
     if source.is_file():
@@ -117,7 +127,9 @@ def find(source: Path, options: SegmentationDataOptions, account: Account) -> Fo
 
 def _seen_format(source: Path) -> str:
     if source.is_file():
-        return "coco"
+        return FILES[source.suffix.lower()]
+    if yaml_in(source) is not None:
+        return "yolo"
     folders = [source, *(path for path in source.iterdir() if path.is_dir())]
     inner = [path for folder in folders for path in folder.iterdir() if path.is_dir()]
     if any(is_mask_folder(path.name) for path in [*folders[1:], *inner]):
@@ -133,7 +145,7 @@ def decode(
     found: Found, legend: Legend | None, options: SegmentationDataOptions, account: Account
 ) -> Read:
     """Pictures and masks of all pairs; those that cannot be used are rejected."""
-    read = Read()
+    read, complaints = Read(), Complaints(account)
     raw: Counter[int] = Counter()
     for begin in range(0, len(found.pairs), AT_ONCE):
         part = found.pairs[begin : begin + AT_ONCE]
@@ -154,6 +166,9 @@ def decode(
             read.gathered.add(pixels, "", pair.split, pair.place, picture.digest, picture.original)
             read.gathered.blanks.append(picture.blank)
             read.masks.append(classes)
+            for code, message in odd(pair.shapes, picture.original):
+                complaints.add(code, pair.place, message, f"Mend it in {pair.mask_place}.")
+    complaints.close()
     _name(read, raw, found, legend, options, account)
     return read
 

@@ -28,7 +28,7 @@ def drawn(shapes: Iterable[Shape], numbers: Mapping[str, int], size: tuple[int, 
         number = numbers[shape.label]
         # COCO's parts of one object are areas of their own: each is filled for itself.
         for polygon in shape.polygons:
-            fill(classes, polygon, number)
+            fill(classes, in_pixels(polygon, shape, size), number)
         if shape.runs is not None:
             counts, height, width = shape.runs
             if (height, width) != size:
@@ -40,7 +40,42 @@ def drawn(shapes: Iterable[Shape], numbers: Mapping[str, int], size: tuple[int, 
     return classes
 
 
-def fill(classes: np.ndarray, polygon: Sequence[float], number: int) -> None:
+def in_pixels(polygon: Sequence[float], shape: Shape, size: tuple[int, int]) -> np.ndarray:
+    """Coordinates (x, y, x, y ...) of a polygon of `shape` in a picture of a height and width."""
+    points = np.asarray(polygon, np.float64).reshape(-1, 2)
+    return (points * size[::-1] if shape.is_share else points).ravel()
+
+
+def odd(shapes: Iterable[Shape], size: tuple[int, int]) -> list[tuple[str, str]]:
+    """Code and message of polygons that show nothing, or more than there is, of a picture."""
+    found = []
+    height, width = size
+    for number, shape in enumerate(shapes, 1):
+        for polygon in shape.polygons:
+            points = in_pixels(polygon, shape, size).reshape(-1, 2)
+            (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+            what = f"Shape {number}, '{shape.label[:40]}',"
+            told = f"({left:g}, {top:g} to {right:g}, {bottom:g})"
+            beyond = max(-left, -top, right - width, bottom - height)
+            if left >= width or top >= height or right <= 0 or bottom <= 0:
+                message = f"{what} {told} lies outside the picture of {width}x{height}."
+                found.append(("shape-outside", message))
+            elif not _area(points):
+                found.append(("empty-shape", f"{what} {told} surrounds nothing."))
+            elif beyond > 1:
+                message = f"{what} reaches {beyond:.0f} pixels beyond the picture."
+                found.append(("shape-beyond-edge", message))
+    return found
+
+
+def _area(points: np.ndarray) -> float:
+    """What a polygon [n, 2] surrounds (the shoelace formula), or nothing where it is negligible."""
+    x, y = points.T
+    area = abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+    return area if area > 1e-9 else 0.0
+
+
+def fill(classes: np.ndarray, polygon: Sequence[float] | np.ndarray, number: int) -> None:
     """Set the pixels whose centres a polygon (x, y, x, y ...) surrounds, by the even-odd rule."""
     height, width = classes.shape
     points = np.asarray(polygon, np.float64).reshape(-1, 2) - 0.5

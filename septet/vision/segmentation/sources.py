@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from septet.data.account import Account
 from septet.errors import DataError
+from septet.vision.annotations.found import read_text
 from septet.vision.sources import JUNK, SPLIT_NAMES, is_inside, reject, shown
 from septet.vision.worker import EXTENSIONS
 
@@ -27,6 +28,10 @@ MASK_ENDING = re.compile(
 """What the name of a mask may have after that of its picture."""
 PICTURE_ENDING = re.compile(r"[_\-. ](image|img|leftimg8bit|sat|rgb)$", re.I)
 MOST_FILES = 5_000_000
+LISTS = {"train": "train", "val": "validation", "test": "test"}
+"""Of Pascal VOC, in `ImageSets/Segmentation`."""
+NO_CLASSES = "segmentationobject"
+"""VOC's folder of masks whose numbers are things and not classes."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,13 @@ class Shape:
         label: The class' name.
         polygons: Each a flat list of coordinates.
         runs: Run lengths of COCO (columns, zeros first) with height and width, or None.
+        is_share: Coordinates are shares of the picture's width and height, and not pixels.
     """
 
     label: str
     polygons: tuple[tuple[float, ...], ...] = ()
     runs: tuple[tuple[int, ...], int, int] | None = None
+    is_share: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,7 @@ def find_masks(root: Path, account: Account) -> Found:
 
     `images/` and `masks/` (or the names above), each with or without folders of splits within
     or above them; or splits beside `masks/SPLIT`; or masks beside pictures, named `NAME_mask`.
+    Where Pascal VOC's `ImageSets/Segmentation` lists names, only these are taken.
 
     Raises:
         DataError: There are no folders of masks.
@@ -93,12 +101,18 @@ def find_masks(root: Path, account: Account) -> Found:
     real = os.path.realpath(root)
     pictures: dict[tuple[str | None, str], str] = {}
     masks: dict[tuple[str | None, str], str] = {}
-    legend_folders = [root]
+    legend_folders, listed, unlisted = [root], _listed(root), 0
     for path, folders in files_of(real, account):
         place = PurePosixPath(shown(os.path.relpath(path, real)).replace(os.sep, "/"))
         parts = [part.casefold() for part in place.parts[:-1]]
         mask_at = next((n for n, part in enumerate(parts) if part in MASK_FOLDERS), None)
+        if NO_CLASSES in parts:
+            continue
         split = next((SPLIT_NAMES[part] for part in parts if part in SPLIT_NAMES), None)
+        if listed and place.stem not in listed:
+            unlisted += mask_at is None
+            continue
+        split = listed.get(place.stem, split)
         within = [p for p in parts if p not in SPLIT_NAMES and p not in PICTURE_FOLDERS]
         is_mask = mask_at is not None or MASK_ENDING.search(place.stem) is not None
         if is_mask:
@@ -129,8 +143,31 @@ def find_masks(root: Path, account: Account) -> Found:
             "with a mask of the same name for each picture, COCO JSON in 'annotations', or a "
             "LabelMe JSON file for each picture."
         )
+    if unlisted:
+        message = f"{unlisted} pictures are in none of the lists in ImageSets/Segmentation."
+        account.note("not-listed", "ImageSets/Segmentation", message, "They are not used.")
+    lost = sorted(listed.keys() - {PurePosixPath(name).name for _, name in [*pictures, *masks]})
+    if lost:
+        account.warn(
+            "missing-picture", "ImageSets/Segmentation",
+            f"{len(lost)} of the names in the lists have neither picture nor mask; the first is "
+            f"'{shown(lost[0])[:100]}'.",
+            "Put them there, or take the names out.",
+        )  # fmt: skip
     found = Found(legend_folders=legend_folders)
     _pair(pictures, masks, real, found, account)
+    return found
+
+
+def _listed(root: Path) -> dict[str, str]:
+    """Split of each name in the lists of Pascal VOC; empty where there are none."""
+    found: dict[str, str] = {}
+    for word, split in LISTS.items():
+        path = root / "ImageSets" / "Segmentation" / f"{word}.txt"
+        if path.is_file():
+            for line in read_text(path, "a list of names").splitlines():
+                if line.split():
+                    found.setdefault(line.split()[0], split)
     return found
 
 

@@ -12,17 +12,23 @@ from septet.config import TrainingOptions
 from septet.data.dataset import Dataset, Split
 from septet.engine.losses import Loss
 from septet.errors import ConfigError, DataError
-from septet.task import Answerer, Arrays, Augment, Prepared, Summarize, Task
+from septet.task import Answerer, Arrays, Augment, Prepared, Summarize
 from septet.vision import inputs as vision_inputs
+from septet.vision import starting
 from septet.vision.classification import Label, PreparedPictures, channel_scales
 from septet.vision.gathering import fit
 from septet.vision.segmentation import losses, scores
 from septet.vision.segmentation.answers import SegmentationAnswer, answer_of, classes_of
 from septet.vision.segmentation.colours import palette_of
 from septet.vision.segmentation.legend import IGNORED, MOST_CLASSES
-from septet.vision.segmentation.options import SegmentationDataOptions, SegmentationModelOptions
+from septet.vision.segmentation.options import (
+    DEFAULT_BACKBONE,
+    SegmentationDataOptions,
+    SegmentationModelOptions,
+)
 from septet.vision.segmentation.packing import packed, unpacked
 from septet.vision.segmentation.reading import MULTIPLE, fit_classes, read_segments
+from septet.vision.starting import StartingTask
 
 LARGEST_FILTERS = 256
 SMALLEST_MAP = 5
@@ -54,7 +60,7 @@ class PreparedSegments(PreparedPictures):
         return self
 
 
-class SemanticSegmentation(Task):
+class SemanticSegmentation(StartingTask):
     """Which class every pixel of a picture belongs to."""
 
     name: ClassVar[str] = "semantic-segmentation"
@@ -115,9 +121,12 @@ class SemanticSegmentation(Task):
         self, prepared: Prepared, options: SegmentationModelOptions
     ) -> tuple[str, dict[str, Any]]:
         """A U-Net as deep as the pictures' size allows, or a head over a backbone."""
-        names = ("height", "width", "channels", "mean", "deviation")
-        arguments: dict[str, Any] = {name: prepared[name] for name in names}
-        arguments |= {"num_classes": len(prepared["labels"]), "dropout": options.dropout}
+        arguments = starting.sizes_of(prepared) | {"dropout": options.dropout}
+        if options.pretrained is not None:
+            source = starting.find(options.pretrained)
+            if kept := starting.kept_network(source, prepared, ("unet", "pixel-head")):
+                return kept
+            return "pixel-head", arguments | _head_over(source, options)
         if options.architecture != "unet":
             return "pixel-head", arguments | {
                 "backbone": options.backbone,
@@ -155,6 +164,8 @@ class SemanticSegmentation(Task):
         if options.colour or options.hue:
             look = augmentation.colour(options.colour, options.hue)
             moves.append(moving.of_pictures(look))
+        if options.blur:
+            moves.append(moving.of_pictures(augmentation.blur(options.blur)))
         if options.cutout:
             side = min(prepared["height"], prepared["width"])
             moves.append(moving.cutout(min(options.cutout, side)))
@@ -231,6 +242,30 @@ class SemanticSegmentation(Task):
     def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
         """Paths of the pictures that paths, folders and glob patterns name."""
         return vision_inputs.inputs_from_arguments(arguments)
+
+
+def _head_over(source: starting.Start, options: SegmentationModelOptions) -> dict[str, Any]:
+    """Backbone and head of a network that starts from another's weights.
+
+    Raises:
+        ConfigError: A U-Net is asked for, which has no backbone.
+    """
+    if options.architecture == "unet":
+        raise ConfigError(
+            f"Setting 'model.architecture' is unet, which starts only from a run of its own kind; "
+            f"'{source.place}' is none. Set model.architecture=fpn or deeplab."
+        )
+    # The default is no network of torchvision or timm: a file then says itself what it is.
+    chosen = None if options.backbone == DEFAULT_BACKBONE else options.backbone
+    name, settings = starting.backbone_for(source, chosen)
+    # A stem for small pictures is left behind: a head needs the usual strides.
+    settings.pop("stem", None)
+    return {
+        "backbone": name,
+        "settings": settings or None,
+        "head": options.architecture,
+        "dim": 2 * options.width,
+    }
 
 
 def _fitting_depth(side: int, stem: int) -> int:

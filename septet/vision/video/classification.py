@@ -8,9 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from septet.data.dataset import Dataset, Split
-from septet.errors import ConfigError
+from septet.errors import ConfigError, WeightsError
 from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
-from septet.task import Arrays, Augment, Prepared, Task
+from septet.task import Arrays, Augment, Prepared
+from septet.vision import starting
 from septet.vision.classification import (
     LARGEST_FILTERS,
     PreparedPictures,
@@ -18,6 +19,7 @@ from septet.vision.classification import (
     fitting_depth,
     numbers_of,
 )
+from septet.vision.starting import StartingTask
 from septet.vision.video import inputs as video_inputs
 from septet.vision.video.options import VideoDataOptions, VideoModelOptions
 from septet.vision.video.reading import read_videos
@@ -38,7 +40,7 @@ class PreparedVideos(PreparedPictures):
     clips: Annotated[int, Field(ge=1, le=32)]
 
 
-class VideoClassification(Task):
+class VideoClassification(StartingTask):
     """Which class each video belongs to."""
 
     name: ClassVar[str] = "video-classification"
@@ -79,7 +81,20 @@ class VideoClassification(Task):
     def architecture(
         self, prepared: Prepared, options: VideoModelOptions
     ) -> tuple[str, dict[str, Any]]:
-        """A network with as many stages as the frames' size allows."""
+        """A network with as many stages as the frames' size allows, or that of given weights.
+
+        Raises:
+            ConfigError: Frames cannot be halved so often.
+            WeightsError: Those that training starts from are for no videos.
+        """
+        if options.pretrained is not None:
+            source = starting.find(options.pretrained)
+            if kept := starting.kept_network(source, prepared, ("video-cnn", "video-recurrent")):
+                return kept
+            raise WeightsError(
+                f"'{source.place}' has no network for videos, so training cannot start from it. "
+                "Give a run or model folder of video-classification."
+            )
         height, width = prepared["height"], prepared["width"]
         side = min(height, width)
         depth = options.depth or fitting_depth(side, SMALLEST_MAP, MOST_STAGES)
@@ -88,9 +103,7 @@ class VideoClassification(Task):
                 f"Setting 'model.depth' is {depth}, but frames of {height}x{width} cannot be "
                 f"halved so often; expected at most {side.bit_length() - 1}."
             )
-        names = ("height", "width", "channels", "mean", "deviation")
-        arguments: dict[str, Any] = {name: prepared[name] for name in names}
-        arguments["num_classes"] = len(prepared["labels"])
+        arguments = starting.sizes_of(prepared)
         filters = [min(options.width * 2**stage, LARGEST_FILTERS) for stage in range(depth)]
         arguments["filters"] = [max(number, options.width) for number in filters]
         arguments["dropout"] = options.dropout
@@ -117,9 +130,20 @@ class VideoClassification(Task):
             changes.append(videos.across(pictures.shift(min(options.shift, side))))
         if options.colour or options.hue:
             changes.append(videos.along(pictures.colour(options.colour, options.hue)))
-        if not changes and prepared["clips"] == 1:
-            return None
-        return videos.of_clips(changes, picks=prepared["clips"] > 1)
+        # Frames are channels to a blur and to what covers a square: each is changed alike.
+        if options.blur:
+            changes.append(videos.across(pictures.blur(options.blur)))
+        if options.cutout:
+            side = min(prepared["height"], prepared["width"])
+            changes.append(videos.across(pictures.cutout(min(options.cutout, side))))
+        change = None
+        if changes or prepared["clips"] > 1:
+            change = videos.of_clips(changes, picks=prepared["clips"] > 1)
+        if not (options.mixup or options.cutmix):
+            return change
+        count = len(prepared["labels"])
+        mixed = pictures.mix(count, mixup=options.mixup, cutmix=options.cutmix, of="clips")
+        return pictures.chained(change, mixed)
 
     def scored_at_once(self, prepared: Prepared) -> int:
         """As many videos as have a million pixels in all their frames."""

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from septet.config import ModelOptions, Probability
-from septet.vision.options import ImageDataOptions
+from septet.config import Probability
+from septet.vision.options import ImageDataOptions, StartOptions
 
 Width = Annotated[int, Field(ge=4, le=256)]
 
@@ -40,7 +40,7 @@ class VideoDataOptions(ImageDataOptions):
     )
 
 
-class VideoModelOptions(ModelOptions):
+class VideoModelOptions(StartOptions):
     """Which network, and how training clips are changed."""
 
     architecture: Literal["cnn-3d", "cnn-gru"] = Field(
@@ -97,4 +97,30 @@ class VideoModelOptions(ModelOptions):
         ge=0.0,
         le=0.5,
         description="Turn the colours of training clips by up to this share of a full turn.",
+    )
+    blur: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=5.0,
+        description="Blur half of the training clips by a Gaussian of up to so many pixels.",
+    )
+    cutout: int = Field(
+        default=0,
+        ge=0,
+        le=512,
+        description="Cover a square of so many pixels a side, the same in all frames; 0 for none.",
+    )
+    mixup: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=10.0,
+        description="Blend training clips and their labels in pairs, by shares drawn from a beta "
+        "distribution of this concentration (0.2 is usual); 0 for none.",
+    )
+    cutmix: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=10.0,
+        description="Put a rectangle of another training clip into each, and mix the labels by its "
+        "area, drawn as for mixup (1.0 is usual); with both, one of them a step.",
     )

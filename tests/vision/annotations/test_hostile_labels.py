@@ -178,6 +178,53 @@ YOLO = {
     "carriage returns": b"0 0.5 0.5\r0.2 0.2",
 }
 
+YAML_HEAD = b"train: images/train\nval: images/val\nnames:\n  0: cat\n  1: dog\n"
+REFUSED_YAML = {
+    "empty": b"",
+    "spaces": b"   \n\n",
+    "words": b"no YAML at all",
+    "only names": b"names: [cat, dog]",
+    "no names": b"train: images/train",
+    "names null": b"train: images/train\nnames:",
+    "names a number": b"train: images/train\nnames: 7",
+    "names empty list": b"train: images/train\nnames: []",
+    "names with an empty one": b"train: images/train\nnames: [cat, '', dog]",
+    "names twice": b"train: images/train\nnames: [cat, cat]",
+    "numbers with a gap": b"train: images/train\nnames:\n  0: cat\n  2: dog\n",
+    "numbers from one": b"train: images/train\nnames:\n  1: cat\n  2: dog\n",
+    "negative number": b"train: images/train\nnames:\n  -1: cat\n  0: dog\n",
+    "numbers of text": b"train: images/train\nnames:\n  a: cat\n  b: dog\n",
+    "huge number": b"train: images/train\nnames:\n  " + b"9" * 5000 + b": cat\n",
+    "inner names": b"train: images/train\nnames: {0: cat, 0.5: dog}\n",
+    "path up": b"train: ../../../etc\nnames: [cat, dog]",
+    "path absolute": b"train: /etc\nnames: [cat, dog]",
+    "path with a zero": b"train: images\x00/train\nnames: [cat, dog]",
+    "path not there": b"train: elsewhere\nnames: [cat, dog]",
+    "path very long": b"train: " + b"a" * 100_000 + b"\nnames: [cat, dog]",
+    "path of Windows": b"train: C:\\pictures\nnames: [cat, dog]",
+    "base outside": b"path: /etc\ntrain: ssl\nnames: [cat, dog]",
+    "a file that is no list": b"train: data.yaml\nnames: [cat, dog]",
+    "a list of secrets": b"train: secrets.txt\nnames: [cat, dog]",
+    "a list of itself": b"train: itself.txt\nnames: [cat, dog]",
+    "a list that is binary": b"train: binary.txt\nnames: [cat, dog]",
+    "not UTF-8": b"\xff\xfe" + YAML_HEAD,
+    "UTF-16": YAML_HEAD.decode().encode("utf-16"),
+    "binary": bytes(range(256)) * 20,
+    "zero bytes": bytes(5000),
+    "gzip": b"\x1f\x8b\x08" + YAML_HEAD,
+    "JSON list": b"[1, 2]",
+    "block text": b"train: |\n  images/train\nnames: [cat, dog]",
+    "document of a Python object": b"!!python/object/apply:os.system ['true']",
+    "object as names": b"train: images/train\nnames: !!python/object/apply:os.system ['true']",
+    "anchor as names": b"a: &x [cat, dog]\ntrain: images/train\nnames: *x",
+    "tab first": b"\ttrain: images/train",
+    "deep lists": b"names: " + b"[" * 100_000,
+    "deep objects": b"names: " + b"{a: " * 50_000,
+    "bomb": b"".join(b"a%d: &a%d [*a%d, *a%d]\n" % (n, n, n - 1, n - 1) for n in range(1, 40))
+    + b"names: *a39",
+    "cut in half": YAML_HEAD[: len(YAML_HEAD) // 2],
+}
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
@@ -231,8 +278,25 @@ def test_hostile_yolo_is_counted_and_the_others_are_used(name, home):
     assert account.used == 8
 
 
+@pytest.mark.parametrize("name", REFUSED_YAML)
+def test_hostile_yaml_is_refused_with_one_message(name, home):
+    path = home / "yolo/data.yaml"
+    before = path.read_bytes()
+    (home / "yolo/secrets.txt").write_text("/etc/passwd\n../coco/images/000.png\n")
+    (home / "yolo/itself.txt").write_text("itself.txt\n.\nimages\n")
+    (home / "yolo/binary.txt").write_bytes(bytes(range(256)) * 9)
+    path.write_bytes(REFUSED_YAML[name])
+    try:
+        with pytest.raises(DataError) as caught:
+            read_labelled(path, OPTIONS, 0)
+    finally:
+        path.write_bytes(before)
+    assert 10 < len(str(caught.value)) < 1500
+    assert "root:" not in str(caught.value)
+
+
 def test_each_format_has_forty_hostile_inputs():
-    assert min(len(COCO), len(VOC), len(YOLO)) >= 40
+    assert min(map(len, (COCO, VOC, YOLO, REFUSED_YAML))) >= 40
 
 
 def test_links_and_pipes_in_place_of_labels_are_refused(home, tmp_path):

@@ -199,7 +199,7 @@ def test_voc_defects_are_found(tmp_path):
         ("train: images", "has no list 'names'"),
         ("names: {0: cat, 2: dog}", "numbers its names 0, 2; expected 0, 1, 2"),
         ("just words", "line 1: 'just words' is not understood"),
-        ("names: [cat]\ntrain: ../../elsewhere", "names no folder of pictures that is there"),
+        ("names: [cat]\ntrain: ../../elsewhere", "names no pictures that are there"),
     ],
 )
 def test_yaml_that_is_not_understood_is_refused(text, message, tmp_path):
@@ -255,3 +255,45 @@ def test_pictures_that_do_not_fit_into_memory_lie_in_files_and_are_the_same(tmp_
     assert isinstance(found.splits["train"].examples["pictures"], np.memmap)
     assert hash_dataset(found) == hash_dataset(expected)
     assert found.account.to_json() == expected.account.to_json()
+
+
+@pytest.mark.parametrize("kind", ["coco", "voc"])
+def test_pictures_that_no_label_names_are_counted_and_typos_said(kind, tmp_path):
+    FORMATS[kind](tmp_path)
+    folder = tmp_path / ("images" if kind == "coco" else "JPEGImages")
+    sets.pictures(folder / "more", 1, seed=9)
+    (folder / "more/000.png").rename(folder / "other.png")
+    account = read_labelled(tmp_path, OPTIONS, 0).account
+    (finding,) = account.findings
+    assert (finding.code, finding.where) == ("picture-without-labels", folder.name)
+    assert "1 pictures beside the 20 labelled ones" in finding.message
+    assert "'other.png'" in finding.message
+    assert account.used == 20
+
+
+def test_a_class_that_is_likely_another_mistyped_is_said(tmp_path):
+    sets.voc(tmp_path)
+    for number in range(20):
+        path = tmp_path / f"Annotations/{number:03}.xml"
+        label = "elephnt" if number == 4 else "elephant"
+        path.write_text(path.read_text().replace("cat", label).replace("dog", label))
+    account = read_labelled(tmp_path, OPTIONS, 0).account
+    found = {finding.code: finding for finding in account.findings}
+    assert "'elephnt' (1 times) is close to 'elephant' (19 times)" in found["label-typo"].message
+
+
+def test_yolo_lists_of_pictures_are_read(tmp_path):
+    sets.yolo(tmp_path)
+    pictures = sorted((tmp_path / "images").rglob("*.png"))
+    lines = [f"./{path.relative_to(tmp_path)}" for path in pictures]
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/train.txt").write_text("\n".join(lines[:15]) + "\n\n")
+    (tmp_path / "val.txt").write_text("\n".join(line[2:] for line in lines[15:]) + "\ngone.png\n")
+    (tmp_path / "data.yaml").write_text("train: lists/train.txt\nval: val.txt\nnames: [cat, dog]\n")
+    dataset = read_labelled(tmp_path, OPTIONS, 0)
+    account = dataset.account
+    (gone,) = account.rejections
+    assert (gone.code, gone.file, gone.line) == ("missing-file", "val.txt", 6)
+    assert account.splits["validation"] == 5
+    assert account.used == 20
+    assert {text for split in dataset.splits.values() for text in split.targets} == BOXES

@@ -1,6 +1,7 @@
 """Every layout is read to the same pixels; every seeded defect is found and none invented."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -475,3 +476,150 @@ def test_larger_pictures_are_resized_or_cut_into_tiles(tmp_path):
     np.testing.assert_array_equal(tiled.splits["train"].targets[3][:16, :16], mask[64:, 64:])
     assert (tiled.splits["train"].targets[3][16:] == 255).all()
     np.testing.assert_array_equal(tiled.splits["train"].examples["pictures"][0], pixels[:64, :64])
+
+
+def test_pascal_voc_is_read_by_its_lists(tmp_path):
+    make_pairs(tmp_path)
+    (tmp_path / "images").rename(tmp_path / "JPEGImages")
+    (tmp_path / "masks").rename(tmp_path / "SegmentationClass")
+    shutil.copytree(tmp_path / "SegmentationClass", tmp_path / "SegmentationObject")
+    # VOC has many more pictures than masks: those are for boxes.
+    for number in range(30):
+        Image.new("RGB", (32, 32), (number, 9, 9)).save(tmp_path / f"JPEGImages/box{number}.png")
+    lists = tmp_path / "ImageSets/Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("".join(f"{n:03}\n" for n in range(8)))
+    (lists / "val.txt").write_text("008\n009\n")
+    (lists / "test.txt").write_text("010\n011\ngone\n")
+    dataset = read(tmp_path)
+    account = dataset.account
+    assert account.rejections == []
+    assert account.splits == {"train": 8, "validation": 2, "test": 2}
+    assert {f.code for f in account.findings} == {"not-listed", "missing-picture"}
+    assert any("30 pictures are in none" in finding.message for finding in account.findings)
+
+
+def outlines(folder: Path, count: int = 12) -> Path:
+    """A YOLO set whose pictures show a square each, with its outline."""
+    random = np.random.default_rng(0)
+    for number in range(count):
+        split = "train" if number < count - 4 else "val"
+        for kind in ("images", "labels"):
+            (folder / kind / split).mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 60, (64, 32, 3)).astype(np.uint8)
+        top, left = 8 + number, 4 + number
+        pixels[top : top + 16, left : left + 8] = 250
+        Image.fromarray(pixels).save(folder / f"images/{split}/{number:03}.png")
+        corners = [(left, top), (left + 8, top), (left + 8, top + 16), (left, top + 16)]
+        words = [f"{x / 32} {y / 64}" for x, y in corners]
+        (folder / f"labels/{split}/{number:03}.txt").write_text(f"{number % 2} {' '.join(words)}\n")
+    (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [one, two]\n")
+    return folder
+
+
+def test_outlines_of_yolo_are_read(tmp_path):
+    dataset = read(outlines(tmp_path), test_fraction=0.2)
+    account = dataset.account
+    assert (account.read, account.used, account.rejections) == (12, 12, [])
+    assert account.findings == []
+    assert account.splits["validation"] == 4
+    assert dataset.facts["labels"] == ["background", "one", "two"]
+    for split in dataset.splits.values():
+        for pixels, mask in zip(split.examples["pictures"], split.targets, strict=True):
+            np.testing.assert_array_equal(mask > 0, pixels[..., 0] == 250)
+
+
+HOSTILE_OUTLINES = {
+    "words": b"this is no outline at all",
+    "a box": b"0 0.5 0.5 0.2 0.2",
+    "two points": b"0 0.1 0.1 0.2 0.2 0.3",
+    "an odd number": b"0 0.1 0.1 0.2 0.2 0.3 0.3 0.4",
+    "one number": b"0",
+    "class of text": b"one 0.1 0.1 0.5 0.1 0.5 0.5",
+    "class negative": b"-1 0.1 0.1 0.5 0.1 0.5 0.5",
+    "class too high": b"2 0.1 0.1 0.5 0.1 0.5 0.5",
+    "class broken": b"0.5 0.1 0.1 0.5 0.1 0.5 0.5",
+    "class NaN": b"nan 0.1 0.1 0.5 0.1 0.5 0.5",
+    "class huge": b"9" * 400 + b" 0.1 0.1 0.5 0.1 0.5 0.5",
+    "NaN": b"0 nan 0.1 0.5 0.1 0.5 0.5",
+    "infinite": b"0 inf 0.1 0.5 0.1 0.5 0.5",
+    "minus infinite": b"0 0.1 -inf 0.5 0.1 0.5 0.5",
+    "1e999": b"0 1e999 0.1 0.5 0.1 0.5 0.5",
+    "pixels": b"0 48 32 30 24 10 12",
+    "commas": b"0,0.1,0.1,0.5,0.1,0.5,0.5",
+    "decimal commas": b"0 0,1 0,1 0,5 0,1 0,5 0,5",
+    "binary": bytes(range(256)),
+    "zero bytes": bytes(3000),
+    "not UTF-8": b"\xff\xfe0 0.5",
+    "UTF-16": "0 0.1 0.1 0.5 0.1 0.5 0.5".encode("utf-16"),
+    "JSON": b'{"shapes": []}',
+    "XML": b"<annotation/>",
+    "brackets": b"0 [0.1, 0.1] [0.5, 0.1] [0.5, 0.5]",
+    "long line": b"0 " + b"0.5 " * 400_001,
+    "too many points": b"0 " + b"0.5 " * 300_000,
+    "null characters": b"0 0.5\x00 0.5 0.2 0.2 0.3 0.3",
+    "escape": b"\x1b[2J 0.1 0.1 0.5 0.1 0.5 0.5",
+    "carriage return": b"0 0.1 0.1 0.5\r0.1 0.5 0.5",
+    "good, then bad": b"0 0.1 0.1 0.5 0.1 0.5 0.5\n0 0.1",
+    "hexadecimal": b"0x0 0x1 0.1 0.5 0.1 0.5 0.5",
+    "booleans": b"True 0.1 0.1 0.5 0.1 0.5 0.5",
+    "quotes": b'"0" 0.1 0.1 0.5 0.1 0.5 0.5',
+    "gzip": b"\x1f\x8b\x08" + bytes(range(200)),
+    "a path": b"../../../../etc/passwd",
+    "a number that is long": b"0 0." + b"1" * 100_000 + b"x 0.1 0.5 0.1 0.5 0.5",
+    "far away": b"0 1e6 1e6 2e6 1e6 2e6 2e6",
+    "far below": b"0 -11 0.1 0.5 0.1 0.5 0.5",
+    "names of classes": b"one\ntwo\n",
+}
+
+
+@pytest.fixture(scope="module")
+def outlined(tmp_path_factory):
+    return outlines(tmp_path_factory.mktemp("outlines"))
+
+
+@pytest.mark.parametrize("name", HOSTILE_OUTLINES)
+def test_a_hostile_outline_costs_its_picture(name, outlined):
+    path = outlined / "labels/train/003.txt"
+    before = path.read_bytes()
+    path.write_bytes(HOSTILE_OUTLINES[name])
+    try:
+        account = read(outlined, max_rejected=1.0, test_fraction=0.2).account
+    finally:
+        path.write_bytes(before)
+    (rejection,) = account.rejections
+    assert (rejection.code, rejection.file) == ("bad-shape", "images/train/003.png")
+    assert len(rejection.reason) < 400
+    assert (account.read, account.used) == (12, 11)
+    assert len(HOSTILE_OUTLINES) >= 40
+
+
+def test_outlines_that_show_nothing_or_too_much_are_said(tmp_path):
+    outlines(tmp_path)
+    for number, line in enumerate(
+        [
+            "0 1.2 0.1 1.5 0.1 1.5 0.5",
+            "0 0.1 0.1 0.5 0.5 0.9 0.9",
+            "0 0.5 0.5 1.5 0.5 1.5 0.9 0.5 0.9",
+        ]
+    ):
+        path = tmp_path / f"labels/train/{number:03}.txt"
+        path.write_text(path.read_text() + line + "\n")
+    account = read(tmp_path, test_fraction=0.2).account
+    found = {finding.code: finding for finding in account.findings}
+    assert set(found) == {"shape-outside", "empty-shape", "shape-beyond-edge"}
+    assert found["shape-outside"].where == "images/train/000.png"
+    assert "reaches 16 pixels beyond" in found["shape-beyond-edge"].message
+    assert account.used == 12
+
+
+def test_other_yaml_is_refused_for_outlines(tmp_path):
+    outlines(tmp_path)
+    for text, message in (
+        ("train: images/train\nnames: [one, background]", "what no outline surrounds"),
+        ("train: images/train\nnames: [" + ", ".join(f"c{n}" for n in range(300)) + "]", "300"),
+        ("train: nowhere\nnames: [one]", "names no pictures that are there"),
+    ):
+        (tmp_path / "data.yaml").write_text(text)
+        with pytest.raises(DataError, match=message):
+            read(tmp_path / "data.yaml")
