@@ -3,11 +3,11 @@
     septet data fetch scenes
     python benchmarks/segmentation_peers.py --minutes 15
 
-Residual U-Net of Septet's defaults on the scenes' masks (160x160, 8 classes and background), the
-same loss, optimizer, rates and changes of pictures, CPU. Each trains alone, in its own process,
-for the same wall-clock time with compiling in it, and is then scored once on the test scenes by
-the same function. "septet" is `septet train --minutes` with everything in the time, reading and
-reports too; PyTorch is given its arrays ready. The last line is JSON.
+Residual U-Net of Septet's defaults, or as `--set` says, on the scenes' masks (160x160, 8 classes
+and background), the same loss, optimizer, rates and changes of pictures, CPU. Each trains alone,
+in its own process, for the same wall-clock time with compiling in it, and is then scored once on
+the test scenes by the same function. "septet" is `septet train --minutes` with everything in the
+time, reading and reports too; PyTorch is given its arrays ready. The last line is JSON.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import numpy as np
 from processes import environment_with, machine, run_peer
 
 from septet import registry
+from septet.config import parse_settings
 from septet.vision.segmentation.options import SegmentationDataOptions, SegmentationModelOptions
 from septet.vision.segmentation.scores import evaluate_segments
 from septet.vision.segmentation.task import SemanticSegmentation
@@ -31,6 +32,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", default="scenes", help="a sample's name or a folder")
     parser.add_argument("--only", choices=("septet", "torch"), nargs="+")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="GROUP.NAME=VALUE",
+        help="of the U-Net and the data, for both",
+    )  # fmt: skip
     parser.add_argument("--torch-python", help="Python with torch and numpy")
     return parser.parse_args()
 
@@ -43,7 +48,7 @@ def main() -> None:
     for name in options.only or ("septet", "torch"):
         with tempfile.TemporaryDirectory() as folder:
             if name == "septet":
-                arguments = [source, options.minutes, options.seed, folder]
+                arguments = [source, options.minutes, options.seed, folder, *options.set]
                 result = run_peer(
                     sys.executable, "segmentation_septet.py", arguments,
                     timeout_s=600 + 120 * options.minutes,
@@ -52,16 +57,22 @@ def main() -> None:
                 result = torch_result(source, Path(folder), options)
         results.append(result)
         print(f"{name:<8}mean IoU {result['mean_iou']:.4f} after {result['seconds']} s", flush=True)
-    question = {"benchmark": "segmentation_peers", "minutes": options.minutes, "seed": options.seed}
+    question = {
+        "benchmark": "segmentation_peers", "minutes": options.minutes, "seed": options.seed,
+        "set": options.set,
+    }  # fmt: skip
     print(json.dumps({**question, "machine": machine(), "peers": results}))
 
 
 def torch_result(source: Path, folder: Path, options: argparse.Namespace) -> dict[str, object]:
     """Train the peer on the arrays that Septet reads, and score its answers as Septet does."""
-    task, settings = SemanticSegmentation(), SegmentationDataOptions()
+    task, given = SemanticSegmentation(), parse_settings(options.set)
+    settings = SegmentationDataOptions.model_validate(given.get("data", {}))
     dataset = task.read(source, settings, options.seed)
     prepared = task.prepare(dataset, settings)
-    _, arguments = task.architecture(prepared, SegmentationModelOptions())
+    _, arguments = task.architecture(
+        prepared, SegmentationModelOptions.model_validate(given.get("model", {}))
+    )
     arrays = {}
     for split in ("train", "test"):
         inputs, masks = task.arrays(dataset.splits[split], prepared)
