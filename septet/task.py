@@ -68,6 +68,7 @@ class Explanation:
         parts: The text in pieces, each with what it added; they add up to `score - baseline`.
         heat: Of a picture, rows of columns of 0..1, coarser than its pixels; else None.
         method: How the heat was found.
+        frame: Of a clip, the frame that it is of: where there is most of it.
         is_given: Whether the answer names it; where no label was given, the likeliest is explained.
         others: Of further labels that the answer names.
     """
@@ -78,6 +79,7 @@ class Explanation:
     parts: tuple[tuple[str, float], ...]
     heat: tuple[tuple[float, ...], ...] | None = None
     method: str = ""
+    frame: int | None = None
     is_given: bool = True
     others: tuple["Explanation", ...] = ()
 
@@ -86,7 +88,8 @@ class Explanation:
         known: dict[str, Any] = {"answer": self.answer, "score": self.score}
         if self.heat is not None:
             heat = [list(line) for line in self.heat]
-            return {**known, "method": self.method, "heat": heat}
+            known |= {"method": self.method, "heat": heat}
+            return known if self.frame is None else {**known, "frame": self.frame}
         known |= {"baseline": self.baseline, "parts": [list(part) for part in self.parts]}
         if not self.is_given:
             known["is_given"] = False

@@ -11,6 +11,7 @@ import keras
 from keras import layers
 from pydantic import Field
 
+from septet.models.dropping import Drop
 from septet.models.text import AttentionWidth, Count, Dropout, Length, Size, Width, checked
 from septet.models.text_layers import NotPadding
 from septet.models.transformer_layers import AddLearned, Block, MaskedMean
@@ -63,12 +64,12 @@ def bert(
     )(tokens)
     features = AddLearned(length, dim, name="positions")(features)
     features = layers.LayerNormalization(epsilon=epsilon, name="embedding_normalization")(features)
-    features = layers.Dropout(dropout, name="vector_dropout")(features)
+    features = Drop(dropout, name="vector_dropout")(features)
     shared = (dim, num_heads, feed_forward_dim, "post", activation, dropout, False)
     for number in range(1, depth + 1):
         block = Block(*shared, epsilon=epsilon, name=f"block{number}")
         features = block(features, mask=mask)
     features = MaskedMean(name="mean")(features, mask=mask)
-    features = layers.Dropout(dropout, name="dropout")(features)
+    features = Drop(dropout, name="dropout")(features)
     outputs = layers.Dense(num_outputs, name="outputs")(features)
     return keras.Model({"tokens": tokens}, outputs, name="bert")

@@ -12,6 +12,8 @@ import keras
 from keras import layers
 from pydantic import ConfigDict, Field, validate_call
 
+from septet.models.dropping import Drop
+
 Side = Annotated[int, Field(ge=1, le=1024)]
 Filters = Annotated[int, Field(ge=1, le=2048)]
 Repeats = Annotated[int, Field(ge=1, le=8)]
@@ -101,7 +103,7 @@ def cnn(
             hidden = layers.ReLU(name=f"stage{stage}_relu{turn}")(hidden)
     hidden = layers.Flatten(name="flatten")(hidden)
     if dense_dim:
-        hidden = layers.Dropout(dropout, name="dense_dropout")(hidden)
+        hidden = Drop(dropout, name="dense_dropout")(hidden)
         hidden = layers.Dense(
             dense_dim, use_bias=not is_normalised, kernel_initializer="he_normal", name="dense"
         )(hidden)
@@ -110,7 +112,7 @@ def cnn(
                 hidden
             )
         hidden = layers.ReLU(name="dense_relu")(hidden)
-    hidden = layers.Dropout(dropout, name="dropout")(hidden)
+    hidden = Drop(dropout, name="dropout")(hidden)
     logits = layers.Dense(num_classes, name="logits")(hidden)
     return keras.Model({"pictures": pictures}, logits, name="cnn")
 
@@ -160,7 +162,7 @@ def resnet(
             strides = 2 if stage > 1 and block == 1 else 1
             hidden = _residual(hidden, number, strides, f"stage{stage}_block{block}")
     hidden = layers.GlobalAveragePooling2D(name="average")(hidden)
-    hidden = layers.Dropout(dropout, name="dropout")(hidden)
+    hidden = Drop(dropout, name="dropout")(hidden)
     logits = layers.Dense(num_classes, name="logits")(hidden)
     return keras.Model({"pictures": pictures}, logits, name="resnet")
 

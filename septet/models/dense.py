@@ -11,6 +11,8 @@ import keras
 import numpy as np
 from pydantic import ConfigDict, Field, validate_call
 
+from septet.models.dropping import Drop
+
 # Its functions are typed as giving None.
 ops: Any = keras.ops
 
@@ -70,7 +72,7 @@ def mlp(
             )(features)
         features = keras.layers.Activation(activation, name=f"{activation}{place}")(features)
         if dropout:
-            features = keras.layers.Dropout(dropout, name=f"dropout{place}")(features)
+            features = Drop(dropout, name=f"dropout{place}")(features)
     outputs = keras.layers.Dense(num_outputs, name="outputs")(features)
     return keras.Model({"features": given}, outputs, name="mlp")
 
@@ -173,9 +175,9 @@ def _residual_block(features, members: int, width: int, dropout: float, activati
     hidden = keras.layers.BatchNormalization(momentum=MOMENTUM)(features)
     hidden = _dense(hidden, members, width, width)
     hidden = keras.layers.Activation(activation)(hidden)
-    hidden = keras.layers.Dropout(dropout)(hidden)
+    hidden = Drop(dropout)(hidden)
     hidden = _dense(hidden, members, width, width)
-    hidden = keras.layers.Dropout(dropout)(hidden)
+    hidden = Drop(dropout)(hidden)
     return keras.layers.Add()([features, hidden])
 
 

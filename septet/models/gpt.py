@@ -12,6 +12,7 @@ import keras
 from keras import layers
 from pydantic import ConfigDict, Field, validate_call
 
+from septet.models.dropping import Drop
 from septet.models.transformer_layers import (
     NEGATIVE,
     AddLearned,
@@ -87,7 +88,7 @@ def gpt(
     features = embedding(tokens)
     if positions == "learned":
         features = AddLearned(length, dim, name="positions")(features)
-    features = layers.Dropout(dropout, name="dropout")(features)
+    features = Drop(dropout, name="dropout")(features)
     hidden = feed_forward_dim or 4 * dim
     for number in range(1, depth + 1):
         features = GptBlock(
@@ -183,7 +184,7 @@ class GptBlock(layers.Layer):
         self.dense_norm = layers.LayerNormalization(epsilon=epsilon, name="dense_normalization")
         self.hidden = layers.Dense(hidden_dim, kernel_initializer=wide, name="hidden")
         self.last = layers.Dense(dim, kernel_initializer=narrow, name="last")
-        self.dropout = layers.Dropout(dropout, name="dropout")
+        self.dropout = Drop(dropout, name="dropout")
 
     def build(self, input_shape: Any) -> None:
         """All parts take vectors of one size but the last."""

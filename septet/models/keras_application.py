@@ -18,6 +18,7 @@ from pydantic import Field
 from septet.errors import WeightsError
 from septet.models.backbones import normalised
 from septet.models.convolutional import Classes, PixelDeviation, PixelMean, Share, checked
+from septet.models.dropping import Drop
 from septet.models.pretrained import require_numbers
 
 ops: Any = keras.ops
@@ -105,7 +106,7 @@ def keras_application(
         hidden = hidden[..., ::-1]
     inside = _built(application, hidden)
     vector = layers.GlobalAveragePooling2D(name="average")(inside.output)
-    vector = layers.Dropout(dropout, name="dropout")(vector)
+    vector = Drop(dropout, name="dropout")(vector)
     logits = layers.Dense(num_classes, name="logits")(vector)
     return keras.Model({"pictures": pictures}, logits, name="keras_application")
 

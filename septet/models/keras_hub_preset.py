@@ -19,6 +19,7 @@ INSTALL = (
     "pip install --no-deps keras-hub==0.32.0 regex kagglehub kagglesdk==0.1.28 sentencepiece "
     "tokenizers grain && pip install requests"
 )
+MOST_UNITS, MOST_BLOCKS, STACKS = 4096, 64, 4
 BLOCKS = {"basic_block": False, "bottleneck_block": True}
 
 Config = Mapping[str, Any]
@@ -44,7 +45,8 @@ def backbone_settings(folder: Path) -> tuple[str, dict[str, Any]]:
         )
     try:
         return _residual(values) if kind == "ResNetBackbone" else _vit(values)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, ValueError) as error:
+        error = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise WeightsError(
             f"'{folder}' is a KerasHub preset of a {kind} that differs from ours: {error}. "
             "Expected torchvision's residual networks with 64 filters, or a Vision Transformer "
@@ -78,27 +80,41 @@ def _residual(values: Config) -> tuple[str, dict[str, Any]]:
     }
     for key, value in wanted.items():
         if values[key] != value:
-            raise ValueError(f"{key} is {values[key]!r} and not {value!r}")
-    is_bottleneck = BLOCKS[values["block_type"]]
-    blocks = [int(count) for count in values["stackwise_num_blocks"]]
-    return "resnet50" if is_bottleneck else "resnet18", {"blocks": blocks}
+            raise ValueError(f"{key} is {values[key]!r:.60} and not {value!r}")
+    kind, blocks = values["block_type"], values["stackwise_num_blocks"]
+    if not isinstance(kind, str) or kind not in BLOCKS:
+        raise ValueError(f"block_type is {kind!r:.60} and not one of {', '.join(BLOCKS)}")
+    if not isinstance(blocks, list) or len(blocks) != STACKS:
+        raise ValueError(f"stackwise_num_blocks is {blocks!r:.60} and no list of {STACKS} numbers")
+    counts = [_whole(count, "stackwise_num_blocks", MOST_BLOCKS) for count in blocks]
+    return "resnet50" if BLOCKS[kind] else "resnet18", {"blocks": counts}
 
 
 def _vit(values: Config) -> tuple[str, dict[str, Any]]:
-    dim, hidden = int(values["hidden_dim"]), int(values["mlp_dim"])
-    patch = values["patch_size"]
-    patch = patch if isinstance(patch, int) else patch[0]
+    dim = _whole(values["hidden_dim"], "hidden_dim", MOST_UNITS)
+    hidden = _whole(values["mlp_dim"], "mlp_dim", 4 * MOST_UNITS)
+    sides = values["patch_size"]
+    sides = sides if isinstance(sides, list) else [sides, sides]
+    if len(sides) != 2 or sides[0] != sides[1]:
+        raise ValueError(f"patch_size is {sides!r:.60} and no square")
     if not values.get("use_class_token", True) or hidden % dim:
         raise ValueError("it has no class token, or mlp_dim is no multiple of hidden_dim")
     if not values.get("use_mha_bias", True) or not values.get("use_mlp_bias", True):
         raise ValueError("it has layers without bias")
     return "vit-base", {
         "dim": dim,
-        "depth": int(values["num_layers"]),
-        "num_heads": int(values["num_heads"]),
-        "patch": int(patch),
+        "depth": _whole(values["num_layers"], "num_layers", MOST_BLOCKS),
+        "num_heads": _whole(values["num_heads"], "num_heads", dim),
+        "patch": _whole(sides[0], "patch_size", MOST_UNITS),
         "mlp_ratio": hidden // dim,
     }
+
+
+def _whole(value: Any, name: str, most: int) -> int:
+    """A whole number from 1 to `most`; ValueError if it is none."""
+    if type(value) is not int or not 1 <= value <= most:
+        raise ValueError(f"{name} is {value!r:.60} and no whole number from 1 to {most}")
+    return value
 
 
 def preset_tensors(folder: Path) -> dict[str, np.ndarray]:

@@ -9,6 +9,8 @@ import keras
 from keras import layers
 from pydantic import ConfigDict, Field, validate_call
 
+from septet.models.dropping import Drop
+
 # Its functions are typed as giving None.
 ops: Any = keras.ops
 
@@ -47,9 +49,9 @@ def language_lstm(
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     features = layers.Embedding(vocabulary_size, dim, name="embedding")(tokens)
     for number in range(1, depth + 1):
-        features = layers.Dropout(dropout, name=f"dropout{number}")(features)
+        features = Drop(dropout, name=f"dropout{number}")(features)
         features = layers.LSTM(units, return_sequences=True, name=f"lstm{number}")(features)
-    features = layers.Dropout(dropout, name="dropout")(features)
+    features = Drop(dropout, name="dropout")(features)
     logits = layers.Dense(vocabulary_size, name="logits")(features)
     return keras.Model({"tokens": tokens}, logits, name="language_lstm")
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from septet.models.backbones import normalised, pooled
 from septet.models.convolutional import Classes, PixelDeviation, PixelMean, Share, Side, checked
+from septet.models.dropping import Drop
 
 Name = Literal[
     "convnext-atto",
@@ -60,6 +61,6 @@ def picture_classifier(
     """
     pictures, hidden = normalised(height, width, channels, mean, deviation)
     vector: Any = pooled(backbone, hidden, **(settings or {}))
-    vector = layers.Dropout(dropout, name="dropout")(vector)
+    vector = Drop(dropout, name="dropout")(vector)
     logits = layers.Dense(num_classes, name="logits")(vector)
     return keras.Model({"pictures": pictures}, logits, name="picture_classifier")

@@ -13,6 +13,8 @@ import numpy as np
 from keras import layers
 from pydantic import ConfigDict, Field, validate_call
 
+from septet.models.dropping import Drop
+
 # Its functions are typed as giving None.
 ops: Any = keras.ops
 
@@ -69,7 +71,7 @@ def recurrent(
     features = series
     for place, units in enumerate(hidden):
         if place and dropout:
-            features = layers.Dropout(dropout, name=f"dropout{place}")(features)
+            features = Drop(dropout, name=f"dropout{place}")(features)
         keeps_time = is_each_step or place < len(hidden) - 1
         layer = LAYERS[kind](units, return_sequences=keeps_time, name=f"{kind}{place + 1}")
         if is_bidirectional:

@@ -11,6 +11,7 @@ import keras
 from keras import layers
 from pydantic import ConfigDict, Field, validate_call
 
+from septet.models.dropping import Drop
 from septet.models.text_layers import HashedRuns, Hidden, MaskedMaximum, NotPadding, Windows
 from septet.models.transformer_layers import EPSILON, AddSinusoids, Block, MaskedMean
 
@@ -60,7 +61,7 @@ def bag(
         of_runs_mask = NotPadding(name="no_padding_within")(runs)
         mask = layers.Concatenate(axis=1, name="is_there")([mask, of_runs_mask])
     features = MaskedMean(name="mean")(vectors, mask=mask)
-    features = layers.Dropout(dropout, name="dropout")(features)
+    features = Drop(dropout, name="dropout")(features)
     outputs = layers.Dense(num_outputs, name="outputs")(features)
     return keras.Model({"tokens": tokens}, outputs, name="text_bag")
 
@@ -105,14 +106,14 @@ def cnn(
     mask = NotPadding(name="not_padding")(tokens)
     vectors = embedding(vocabulary_size, dim, "embedding")(tokens)
     vectors = Hidden(name="hidden")(vectors, mask=mask)
-    vectors = layers.Dropout(dropout / 2, name="vector_dropout")(vectors)
+    vectors = Drop(dropout / 2, name="vector_dropout")(vectors)
     parts = []
     for place, size in enumerate(sizes, 1):
         windows = Windows(size, name=f"windows{place}")(vectors)
         found = layers.Dense(filters, activation="relu", name=f"convolution{place}")(windows)
         parts.append(MaskedMaximum(name=f"maximum{place}")(found, mask=mask))
     features = layers.Concatenate(name="features")(parts) if len(parts) > 1 else parts[0]
-    features = layers.Dropout(dropout, name="dropout")(features)
+    features = Drop(dropout, name="dropout")(features)
     outputs = layers.Dense(num_outputs, name="outputs")(features)
     return keras.Model({"tokens": tokens}, outputs, name="text_cnn")
 
@@ -148,13 +149,13 @@ def recurrent(
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     mask = NotPadding(name="not_padding")(tokens)
     features = embedding(vocabulary_size, dim, "embedding")(tokens)
-    features = layers.Dropout(dropout / 2, name="vector_dropout")(features)
+    features = Drop(dropout / 2, name="vector_dropout")(features)
     cell = {"lstm": layers.LSTM, "gru": layers.GRU}[kind]
     for number in range(1, depth + 1):
         layer = cell(units, return_sequences=True, name=f"{kind}{number}")
         features = layers.Bidirectional(layer, name=f"bidirectional{number}")(features, mask=mask)
     features = MaskedMaximum(name="maximum")(features, mask=mask)
-    features = layers.Dropout(dropout, name="dropout")(features)
+    features = Drop(dropout, name="dropout")(features)
     outputs = layers.Dense(num_outputs, name="outputs")(features)
     return keras.Model({"tokens": tokens}, outputs, name="text_recurrent")
 
@@ -194,12 +195,12 @@ def encoder(
     mask = NotPadding(name="not_padding")(tokens)
     features = embedding(vocabulary_size, dim, "embedding")(tokens)
     features = AddSinusoids(length, dim, name="positions")(features)
-    features = layers.Dropout(dropout / 2, name="vector_dropout")(features)
+    features = Drop(dropout / 2, name="vector_dropout")(features)
     shared = (dim, num_heads, feed_forward_dim, "pre", "gelu", dropout / 2, False)
     for number in range(1, depth + 1):
         features = Block(*shared, name=f"block{number}")(features, mask=mask)
     features = layers.LayerNormalization(epsilon=EPSILON, name="normalization")(features)
     features = MaskedMean(name="mean")(features, mask=mask)
-    features = layers.Dropout(dropout, name="dropout")(features)
+    features = Drop(dropout, name="dropout")(features)
     outputs = layers.Dense(num_outputs, name="outputs")(features)
     return keras.Model({"tokens": tokens}, outputs, name="text_encoder")

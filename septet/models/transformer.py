@@ -10,6 +10,7 @@ import keras
 from keras import layers
 from pydantic import ConfigDict, Field, validate_call
 
+from septet.models.dropping import Drop
 from septet.models.transformer_layers import (
     EPSILON,
     AddLearned,
@@ -112,7 +113,7 @@ def encoder(
     mask = inputs.get("mask")
     features = _with_positions(positions, length, dim, "positions")(features)
     first = dropout if input_dropout is None else input_dropout
-    features = layers.Dropout(first, name="dropout")(features)
+    features = Drop(first, name="dropout")(features)
     shared = (dim, num_heads, feed_forward_dim, norm, activation, dropout, positions == "rotary")
     for number in range(1, depth + 1):
         block = Block(*shared, head_dim=head_dim, epsilon=epsilon, name=f"block{number}")
@@ -166,7 +167,7 @@ def decoder(
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     embedding = TokenEmbedding(vocabulary_size, dim, name="embedding")
     features = _with_positions(positions, length, dim, "positions")(embedding(tokens))
-    features = layers.Dropout(dropout, name="dropout")(features)
+    features = Drop(dropout, name="dropout")(features)
     shared = (dim, num_heads, feed_forward_dim, norm, activation, dropout, positions == "rotary")
     for number in range(1, depth + 1):
         features = Block(*shared, is_causal=True, name=f"block{number}")(features)
@@ -232,11 +233,11 @@ def encoder_decoder(
     )
     shared = (dim, num_heads, feed_forward_dim, norm, activation, dropout, positions == "rotary")
     memory = _with_positions(positions, length, dim, "source_positions")(source_embedding(source))
-    memory = layers.Dropout(dropout, name="source_dropout")(memory)
+    memory = Drop(dropout, name="source_dropout")(memory)
     for number in range(1, depth + 1):
         memory = Block(*shared, name=f"encoder{number}")(memory, mask=mask)
     features = _with_positions(positions, length, dim, "positions")(embedding(target))
-    features = layers.Dropout(dropout, name="dropout")(features)
+    features = Drop(dropout, name="dropout")(features)
     if norm == "pre":
         memory = layers.LayerNormalization(epsilon=EPSILON, name="memory")(memory)
     for number in range(1, depth + 1):

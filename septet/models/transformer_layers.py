@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from septet.models.dropping import Drop
+
 # Its functions are typed as giving None.
 ops: Any = keras.ops
 
@@ -192,7 +194,7 @@ class Attention(layers.Layer):
             layers.Dense(num_heads * self.head_dim, name=name) for name in ("query", "key", "value")
         )
         self.output_projection = layers.Dense(dim, name="output")
-        self.dropout = layers.Dropout(dropout, name="dropout")
+        self.dropout = Drop(dropout, name="dropout")
 
     def build(self, input_shape: Any) -> None:
         """Queries, keys and values are of the input, the output is of all heads together."""
@@ -317,7 +319,7 @@ class Block(layers.Layer):
         self.hidden = layers.Dense(feed_forward_dim, function, name="hidden")
         self.last = layers.Dense(dim, name="last")
         self.dense_norm = layers.LayerNormalization(epsilon=epsilon, name="dense_normalization")
-        self.dropout = layers.Dropout(dropout, name="dropout")
+        self.dropout = Drop(dropout, name="dropout")
 
     def build(self, input_shape: Any) -> None:
         """All parts take the size that they give."""

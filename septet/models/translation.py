@@ -12,6 +12,7 @@ import keras
 from keras import layers
 from pydantic import ConfigDict, Field, validate_call
 
+from septet.models.dropping import Drop
 from septet.models.transformer_layers import (
     EPSILON,
     Attention,
@@ -71,12 +72,12 @@ def transformer(
     shared = (dim, num_heads, feed_forward_dim, "pre", "relu", dropout, False)
     positions = AddPlaces(length, dim, name="positions")
     memory = positions(embedding(source), sides["source_places"])
-    memory = layers.Dropout(dropout, name="source_dropout")(memory)
+    memory = Drop(dropout, name="source_dropout")(memory)
     for number in range(1, depth + 1):
         memory = Block(*shared, name=f"encoder{number}")(memory, mask=sides["source_mask"])
     memory = layers.LayerNormalization(epsilon=EPSILON, name="memory")(memory)
     features = positions(embedding(target), sides["target_places"])
-    features = layers.Dropout(dropout, name="dropout")(features)
+    features = Drop(dropout, name="dropout")(features)
     for number in range(1, depth + 1):
         block = Block(*shared, is_causal=True, has_memory=True, name=f"decoder{number}")
         features = block(
@@ -120,21 +121,21 @@ def recurrent(
     _check_heads(units, num_heads)
     source, target, sides = _sides()
     embedding = TokenEmbedding(vocabulary_size, dim, name="embedding")
-    memory = layers.Dropout(dropout, name="source_dropout")(embedding(source))
+    memory = Drop(dropout, name="source_dropout")(embedding(source))
     for number in range(1, depth + 1):
         onwards = PackedGRU(units, name=f"onwards{number}")
         backwards = PackedGRU(units, is_backwards=True, name=f"backwards{number}")
         both = [each(memory, sides["source_segments"]) for each in (onwards, backwards)]
         memory = layers.Concatenate(name=f"both{number}")(both)
-        memory = layers.Dropout(dropout, name=f"memory_dropout{number}")(memory)
+        memory = Drop(dropout, name=f"memory_dropout{number}")(memory)
     memory = layers.Dense(units, name="memory")(memory)
-    features = layers.Dropout(dropout, name="dropout")(embedding(target))
+    features = Drop(dropout, name="dropout")(embedding(target))
     features = PackedGRU(units, name="asking")(features, sides["target_segments"])
     attention = Attention(units, num_heads, name="attention")
     found = attention(features, memory=memory, mask=sides["between_mask"])
     features = layers.Concatenate(name="asked_and_found")([features, found])
     features = PackedGRU(units, name="answering")(features, sides["target_segments"])
-    features = layers.Dropout(dropout, name="answer_dropout")(features)
+    features = Drop(dropout, name="answer_dropout")(features)
     features = layers.Dense(dim, name="normalization")(features)
     logits = Logits(embedding, name="logits")(features)
     return keras.Model({"source": source, "target": target}, logits, name="translation_recurrent")

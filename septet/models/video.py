@@ -22,6 +22,7 @@ from septet.models.convolutional import (
     Side,
     checked,
 )
+from septet.models.dropping import Drop
 
 # Its functions are typed as giving None.
 ops: Any = keras.ops
@@ -132,7 +133,7 @@ def video_recurrent(
         hidden = layers.Dense(dense_dim, use_bias=False, name="dense")(hidden)
         hidden = layers.BatchNormalization(momentum=MOMENTUM, name="dense_normalization")(hidden)
         hidden = layers.ReLU(name="dense_relu")(hidden)
-    hidden = layers.Dropout(dropout, name="features_dropout")(hidden)
+    hidden = Drop(dropout, name="features_dropout")(hidden)
     hidden = layers.GRU(units, name="gru")(hidden)
     return _with_logits(clips, hidden, num_classes, dropout, "video_recurrent")
 
@@ -167,7 +168,7 @@ def _finished(hidden: keras.KerasTensor, stage: int) -> keras.KerasTensor:
 def _with_logits(
     clips: keras.KerasTensor, hidden: keras.KerasTensor, num_classes: int, dropout: float, name: str
 ) -> keras.Model:
-    hidden = layers.Dropout(dropout, name="dropout")(hidden)
+    hidden = Drop(dropout, name="dropout")(hidden)
     logits = layers.Dense(num_classes, name="logits")(hidden)
     logits = OverClips(name="average_over_clips")(logits, clips)
     return keras.Model({"clips": clips}, logits, name=name)

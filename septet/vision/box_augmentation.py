@@ -24,7 +24,7 @@ def augmenting(options: DetectionModelOptions, size: tuple[int, int]) -> Augment
         looks.append(augmentation.blur(options.blur))
     if options.cutout:
         looks.append(augmentation.cutout(min(options.cutout, *size)))
-    if not (moves or looks or options.mosaic):
+    if not (moves or looks or options.mosaic or options.mixup):
         return None
     look = augmentation.compose(looks)
 
@@ -45,6 +45,9 @@ def augmenting(options: DetectionModelOptions, size: tuple[int, int]) -> Augment
             )
             pictures = moving.moved_pictures(maps, pictures)
             boxes = moving.moved_boxes(maps, boxes, size)
+        if options.mixup:
+            for_mix = jax.random.fold_in(key, 3)
+            pictures, boxes = moving.mixed(for_mix, pictures, boxes, share=options.mixup)
         return {**inputs, "pictures": look(for_look, pictures)}, boxes
 
     return change

@@ -45,6 +45,7 @@ class PreparedPictures(BaseModel):
     height: Side
     width: Side
     channels: Literal[1, 3]
+    fit: Literal["stretch", "crop", "letterbox"] = "stretch"
     mean: Annotated[list[Mean], Field(min_length=1, max_length=3)]
     deviation: Annotated[list[Deviation], Field(min_length=1, max_length=3)]
 
@@ -102,7 +103,7 @@ class ImageClassification(StartingTask):
 
     def encode(self, inputs: Any, prepared: Prepared) -> Arrays:
         """See `septet.vision.inputs.encode_pictures` for the forms that `inputs` may have."""
-        size = (prepared["height"], prepared["width"], prepared["channels"])
+        size = vision_inputs.input_size(prepared)
         return {"pictures": vision_inputs.encode_pictures(inputs, *size)}
 
     def adapt(self, prepared: Prepared, options: ImageModelOptions) -> Prepared:
@@ -226,14 +227,9 @@ class ImageClassification(StartingTask):
         self, inputs: Any, explanations: Sequence[Explanation], prepared: Prepared
     ) -> list[np.ndarray]:
         """Each picture beside itself under what decided, enlarged where it is small."""
-        from septet.vision.explaining import overlay
-        from septet.vision.figures import beside
+        from septet.vision.figures import pictures_beside
 
-        pictures = self.encode(inputs, prepared)["pictures"]
-        return [
-            beside(picture, overlay(picture, explanation.heat))
-            for picture, explanation in zip(pictures, explanations, strict=True)
-        ]
+        return pictures_beside(self.encode(inputs, prepared)["pictures"], explanations)
 
     def explainable(self, split: Split, row: int) -> np.ndarray:
         """The picture of an example."""

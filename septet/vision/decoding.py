@@ -111,14 +111,15 @@ class DecoderPool:
         box: tuple[int, int],
         *,
         exact: bool,
+        how: str = "stretch",
         progress: Callable[[int], None] | None = None,
     ) -> list[Picture | Undecodable]:
-        """One result for each path, in order; see `worker.decode` for `box` and `exact`.
+        """One result for each path, in order; see `worker.decode` for `box`, `exact` and `how`.
 
         Raises:
             RunError: No worker can be started.
         """
-        return self._decode(paths, {"box": [box[0], box[1], int(exact)]}, progress)
+        return self._decode(paths, {"box": [box[0], box[1], int(exact)], "how": how}, progress)
 
     def decode_masks(self, paths: Sequence[str]) -> list[Mask | Undecodable]:
         """One result for each path, in order; see `worker.decode_mask`.
@@ -126,7 +127,7 @@ class DecoderPool:
         Raises:
             RunError: No worker can be started.
         """
-        return self._decode(paths, {"box": [0, 0, 0], "is_mask": True}, None)
+        return self._decode(paths, {"box": [0, 0, 0], "how": "stretch", "is_mask": True}, None)
 
     def _decode(
         self,

@@ -20,7 +20,7 @@ from septet.evaluation.detection import (
     quick_scores,
     require_pycocotools,
 )
-from septet.task import Answerer, Arrays, Augment, Prepared, Summarize
+from septet.task import Answerer, Arrays, Augment, Explanation, Prepared, Summarize
 from septet.vision import geometry, starting
 from septet.vision import inputs as vision_inputs
 from septet.vision.classification import Label, PreparedPictures, channel_scales
@@ -45,7 +45,7 @@ class PreparedBoxes(PreparedPictures):
     labels: Annotated[list[Label], Field(min_length=1, max_length=10_000)]
     height: Side
     width: Side
-    fit: Literal["letterbox", "stretch"]
+    fit: Literal["stretch", "crop", "letterbox"] = "letterbox"
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ class ObjectDetection(StartingTask):
     least_steps: ClassVar[int] = 1500
     most_epochs: ClassVar[int] = 100
     monitor: ClassVar[tuple[str, str]] = ("validation_map_50", "max")
-    scoring_s: ClassVar[float] = 8.0
+    scoring_s: ClassVar[float] = 14.0
+    explains: ClassVar[bool] = True
     loss: ClassVar[str] = "detection"
     answered_at_once: ClassVar[int | None] = ANSWERED_AT_ONCE
 
@@ -138,8 +139,11 @@ class ObjectDetection(StartingTask):
         for row, boxes in enumerate(listed):
             placement = placement_of(split.examples["sizes"][row], prepared)
             canvas = (prepared["height"], prepared["width"])
-            targets[row, : len(boxes), 0] = boxes[:, 0]
-            targets[row, : len(boxes), 1:] = geometry.clipped(placement.boxes(boxes[:, 1:]), canvas)
+            sides = geometry.clipped(placement.boxes(boxes[:, 1:]), canvas)
+            # Of a picture whose middle alone is looked at, some boxes lie outside.
+            is_there = np.all(sides[:, 2:] > sides[:, :2], axis=1)
+            targets[row, : len(boxes), 0] = np.where(is_there, boxes[:, 0], -1)
+            targets[row, : len(boxes), 1:] = np.where(is_there[:, None], sides, 0)
         return {"pictures": split.examples["pictures"]}, targets
 
     def queries(self, split: Split, prepared: Prepared) -> Arrays:
@@ -261,9 +265,38 @@ class ObjectDetection(StartingTask):
     ) -> list[tuple[str, str]]:
         """Predicted boxes against true ones, precision against recall, and the worst pictures."""
         from septet.vision.box_figures import draw_detections
+        from septet.vision.figures import draw_explanations
 
         truths, found = true_boxes(split, prepared), found_boxes(outputs, split, prepared)
-        return draw_detections(split, found, truths, evaluation, prepared, folder)
+        drawn = draw_detections(split, found, truths, evaluation, prepared, folder)
+        pictures, entries = split.examples["pictures"], evaluation.get("explanations") or []
+        return drawn + draw_explanations(pictures, entries, folder)
+
+    def explain(
+        self, network: Any, weights: Any, inputs: Any, prepared: Prepared
+    ) -> list[Explanation]:
+        """Where in each picture its surest box was seen; see `septet.vision.explaining`."""
+        from septet.vision.explaining import explain_pictures, surest_box
+
+        labels = prepared["labels"]
+        pictures = self.encode(inputs, prepared)["pictures"]
+        return explain_pictures(network, weights, pictures, labels, surest_box(len(labels)))
+
+    def draw_explanations(
+        self, inputs: Any, explanations: Sequence[Explanation], prepared: Prepared
+    ) -> list[np.ndarray]:
+        """Each picture beside itself under what decided, as the network sees it."""
+        from septet.vision.figures import pictures_beside
+
+        return pictures_beside(self.encode(inputs, prepared)["pictures"], explanations)
+
+    def truth(self, split: Split, row: int) -> list[str]:
+        """The classes of the labelled boxes."""
+        return sorted({label for label, *_ in json.loads(split.targets[row])})
+
+    def explainable(self, split: Split, row: int) -> np.ndarray:
+        """The picture of an example."""
+        return np.asarray(split.examples["pictures"][row])
 
     def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
         """Paths of the pictures that paths, folders and glob patterns name."""

@@ -31,9 +31,10 @@ class DetectionDataOptions(DataOptions):
         default=None,
         description="1: turn all pictures grey; 3: keep colour. Default: 1 if all are grey.",
     )
-    fit: Literal["letterbox", "stretch"] = Field(
+    fit: Literal["letterbox", "crop", "stretch"] = Field(
         default="letterbox",
-        description="letterbox: keep the shape, with grey bars; stretch: lose it.",
+        description="letterbox: keep the shape, with grey bars; crop: keep it, and look at the "
+        "middle alone; stretch: lose it.",
     )
 
 
@@ -95,6 +96,10 @@ class DetectionModelOptions(StartOptions):
     )
     cutout: int = Field(
         default=0, ge=0, le=512, description="Cover a square of so many pixels a side; 0 for none."
+    )
+    mixup: Fraction = Field(
+        default=0.0,
+        description="Share of training pictures that become the mean of two, with both's boxes.",
     )
     mosaic: Fraction = Field(
         default=0.0,

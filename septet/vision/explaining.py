@@ -1,11 +1,13 @@
 """Where in a picture an answer comes from: Grad-CAM, or the attention of a Vision Transformer.
 
 Grad-CAM (Selvaraju et al., arXiv:1610.02391) weighs the last maps of a convolutional network by
-how much the answer's score would rise with each; attention roll-out (Abnar and Zuidema,
+how much the answer's score would rise with each: a class's, a box's, or that of all pixels of a
+class (Vinogradova et al., arXiv:2002.11434); attention roll-out (Abnar and Zuidema,
 arXiv:2005.00928) follows the class token's attention through all blocks down to the patches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,24 @@ TOGETHER = 16
 """Pictures explained at once."""
 LEAST_SIDE = 5
 """Pixels a side that maps must have, where a network has such maps: fewer show no place."""
+RANKS_OF_MAPS = 4, 5
+"""Axes of a picture's maps, and of a clip's."""
+FRAMES_OF_HEAT = 3
 GRAD_CAM, ROLL_OUT = "Grad-CAM", "attention roll-out"
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What of a network's outputs is explained.
+
+    Args:
+        choose: Outputs [n, ...] to a number each, int [n]; its remainder by the number of classes
+            is the class.
+        score: (outputs, numbers) to how much the network is for it, float [n].
+    """
+
+    choose: Callable[[Any], Any]
+    score: Callable[[Any, Any], Any]
 
 
 def explain_pictures(
@@ -24,16 +43,18 @@ def explain_pictures(
     weights: tuple[list[Any], list[Any]],
     pictures: np.ndarray,
     labels: Sequence[str],
+    aim: "Aim | None" = None,
 ) -> list[Explanation]:
     """For each picture the likeliest class and where in the picture it was seen.
 
     Args:
-        network: A classifier with the input "pictures".
+        network: Of one input, pictures or clips.
         weights: Its (trainable, non-trainable) values.
-        pictures: uint8 [n, height, width, channels].
+        pictures: uint8 [n, height, width, channels], or clips [n, 1, frames, ...].
         labels: In the order of the logits.
+        aim: What is explained; by default the class of the highest logit.
     """
-    method, run = explainer(network, weights)
+    method, run = explainer(network, weights, aim)
     found = []
     for first in range(0, len(pictures), TOGETHER):
         part = pictures[first : first + TOGETHER]
@@ -41,32 +62,41 @@ def explain_pictures(
         padded[: len(part)] = part
         chosen, scores, heats = (np.asarray(array, np.float64) for array in run(padded))
         for row in range(len(part)):
-            heat = np.round(heats[row] / max(heats[row].max(), 1e-12), 3)
+            heat, frame = heats[row], None
+            if heat.ndim == FRAMES_OF_HEAT:
+                frame = int(heat.sum(axis=(1, 2)).argmax())
+                heat = heat[frame]
+            heat = np.round(heat / max(heat.max(), 1e-12), 3)
             found.append(
                 Explanation(
-                    labels[int(chosen[row])],
+                    labels[int(chosen[row]) % len(labels)],
                     float(scores[row]),
                     0.0,
                     (),
                     heat=tuple(tuple(line) for line in heat.tolist()),
                     method=method,
+                    frame=frame,
                 )
             )
     return found
 
 
-def explainer(network: Any, weights: tuple[list[Any], list[Any]]) -> tuple[str, Any]:
+def explainer(
+    network: Any, weights: tuple[list[Any], list[Any]], aim: "Aim | None" = None
+) -> tuple[str, Any]:
     """The method that suits the network, and a compiled function of pictures [n, ...].
 
-    It gives the likeliest class [n], its score [n], and the heat [n, rows, columns], 0 or more.
+    It gives what is chosen [n], its score [n], and the heat [n, rows, columns], of clips
+    [n, frames, rows, columns], 0 or more.
     """
     import jax
     import keras
 
     blocks = [layer for layer in network.layers if type(layer).__name__ == "Block"]
-    method, work = (
-        (ROLL_OUT, _roll_out(network, blocks)) if blocks else (GRAD_CAM, _grad_cam(network))
-    )
+    if blocks and aim is None:
+        method, work = ROLL_OUT, _roll_out(network, blocks)
+    else:
+        method, work = GRAD_CAM, _grad_cam(network, aim or CLASSES)
     variables = [*network.trainable_variables, *network.non_trainable_variables]
 
     def run(pictures: Any, values: Any) -> Any:
@@ -79,6 +109,45 @@ def explainer(network: Any, weights: tuple[list[Any], list[Any]]) -> tuple[str, 
     return method, lambda pictures: compiled(pictures, values)
 
 
+def surest_box(num_classes: int) -> Aim:
+    """Of a detector's outputs [n, places, classes + 4] the class and place of the highest logit."""
+
+    def logits(outputs: Any) -> Any:
+        return outputs[..., :num_classes].reshape(len(outputs), -1)
+
+    def score(outputs: Any, chosen: Any) -> Any:
+        import jax.numpy as jnp
+
+        return jnp.take_along_axis(logits(outputs), chosen[:, None], axis=1)[:, 0]
+
+    return Aim(lambda outputs: logits(outputs).argmax(axis=1), score)
+
+
+def largest_class(clear: int | None) -> Aim:
+    """Of logits [n, height, width, classes] the class that has most pixels.
+
+    Args:
+        clear: A class that counts only where there is no other: the background.
+    """
+    import jax.numpy as jnp
+
+    def choose(outputs: Any) -> Any:
+        classes = outputs.argmax(axis=-1).reshape(len(outputs), -1)
+        counts = (classes[..., None] == jnp.arange(outputs.shape[-1])).sum(axis=1)
+        if clear is not None:
+            # Less than one pixel, and more than none.
+            counts = counts.astype(jnp.float32).at[:, clear].set(0.5)
+        return counts.argmax(axis=1)
+
+    def score(outputs: Any, chosen: Any) -> Any:
+        own = jnp.take_along_axis(outputs, chosen[:, None, None, None], axis=3)[..., 0]
+        is_there = outputs.argmax(axis=-1) == chosen[:, None, None]
+        total = jnp.where(is_there, own, 0.0).sum(axis=(1, 2))
+        return total / jnp.maximum(is_there.sum(axis=(1, 2)), 1)
+
+    return Aim(choose, score)
+
+
 def _score(logits: Any, chosen: Any) -> Any:
     """Logit of the chosen class above the mean of the others, [n]."""
     import jax.numpy as jnp
@@ -87,19 +156,26 @@ def _score(logits: Any, chosen: Any) -> Any:
     return own - (logits.sum(axis=1) - own) / max(logits.shape[1] - 1, 1)
 
 
-def _grad_cam(network: Any) -> Any:
+CLASSES = Aim(lambda logits: logits.argmax(axis=1), _score)
+
+
+def _grad_cam(network: Any, aim: Aim) -> Any:
     import jax
     import jax.numpy as jnp
 
     below, above = split(network)
+    (name,) = network.input
 
     def work(pictures: Any) -> Any:
-        maps = below({"pictures": pictures}, training=False)
-        logits = above(maps, training=False)
-        chosen = logits.argmax(axis=1)
-        gradients = jax.grad(lambda given: _score(above(given, training=False), chosen).sum())(maps)
-        shares = gradients.mean(axis=(1, 2), keepdims=True)
-        return chosen, _score(logits, chosen), jnp.maximum((shares * maps).sum(axis=3), 0.0)
+        maps = below({name: pictures}, training=False)
+        outputs = above(maps, training=False)
+        chosen = aim.choose(outputs)
+        gradients = jax.grad(lambda given: aim.score(above(given, training=False), chosen).sum())(
+            maps
+        )
+        shares = gradients.mean(axis=tuple(range(1, maps.ndim - 1)), keepdims=True)
+        heat = jnp.maximum((shares * maps).sum(axis=-1), 0.0)
+        return chosen, aim.score(outputs, chosen), heat
 
     return work
 
@@ -115,13 +191,14 @@ def split(network: Any) -> tuple[Any, Any]:
     candidates = [
         (layer.output, isinstance(layer, kinds))
         for layer in network.layers
-        if not isinstance(layer.output, list | tuple | dict) and len(layer.output.shape) == 4
+        if not isinstance(layer.output, list | tuple | dict)
+        and len(layer.output.shape) in RANKS_OF_MAPS
     ]
     # After an activation, maps say how much of something there is.
     active = [each for each, is_active in candidates if is_active]
     every = [each for each, _ in candidates]
-    large = [each for each in active if min(each.shape[1:3]) >= LEAST_SIDE]
-    rest = sorted(active or every, key=lambda each: -min(each.shape[1:3]))
+    large = [each for each in active if min(each.shape[-3:-1]) >= LEAST_SIDE]
+    rest = sorted(active or every, key=lambda each: -min(each.shape[-3:-1]))
     for maps in (*reversed(large), *rest, *reversed(every)):
         try:
             return keras.Model(network.input, maps), keras.Model(maps, network.output)

@@ -12,6 +12,8 @@ from septet.evaluation.classification import softmax, worst_mistakes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from septet.task import Explanation
+
 COLUMNS = 6
 MOST_SHOWN = 24
 LONGEST_SOURCE = 24
@@ -67,12 +69,14 @@ def draw_mistakes(
 
 
 def draw_explanations(
-    pictures: np.ndarray, entries: Sequence[Mapping[str, Any]], folder: Path
+    pictures: np.ndarray | Mapping[int, np.ndarray],
+    entries: Sequence[Mapping[str, Any]],
+    folder: Path,
 ) -> list[tuple[str, str]]:
     """Write explanations.png: pictures, and beside each where its answer was seen.
 
     Args:
-        pictures: uint8 [N, height, width, 1 or 3].
+        pictures: uint8 [N, height, width, 1 or 3], or those of the rows that are asked for.
         entries: Of evaluation["explanations"]: row, actual, answer, heat and method.
         folder: Where the file goes; exists.
 
@@ -93,10 +97,13 @@ def draw_explanations(
         row = int(entry["row"])
         picture = pictures[row]
         axes.imshow(beside(picture, overlay(picture, entry["heat"])), interpolation="nearest")
-        is_right = entry["actual"] == entry["answer"]
+        # Of boxes and masks all classes of the picture are the truth.
+        actual = entry["actual"]
+        truth = actual if isinstance(actual, list) else [actual]
+        is_right = entry["answer"] in truth
         said = drawing.safe_label(str(entry["answer"]), row)
         if not is_right:
-            said = f"{said}, in truth {drawing.safe_label(str(entry['actual']), row)}"
+            said = f"{said}, in truth {drawing.safe_label(', '.join(truth) or 'nothing', row)}"
         colour = drawing.BLUE if is_right else drawing.ORANGE
         axes.set_title(said, fontsize=7, color=colour, family=drawing.label_families())
     drawing.save(figure, folder, "explanations.png")
@@ -106,6 +113,18 @@ def draw_explanations(
         "the first examples."
     )
     return [("explanations.png", caption)]
+
+
+def pictures_beside(
+    pictures: np.ndarray, explanations: "Sequence[Explanation]"
+) -> list[np.ndarray]:
+    """Each picture beside itself under what decided, enlarged where it is small."""
+    from septet.vision.explaining import overlay
+
+    return [
+        beside(picture, overlay(picture, explanation.heat))
+        for picture, explanation in zip(pictures, explanations, strict=True)
+    ]
 
 
 def beside(picture: np.ndarray, shown: np.ndarray) -> np.ndarray:

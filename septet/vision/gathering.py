@@ -67,12 +67,14 @@ def digest_of(pixels: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def common_size(gathered: Gathered, size: int | None, account: Account) -> tuple[int, int]:
+def common_size(
+    gathered: Gathered, size: int | None, account: Account, how: str = "stretch"
+) -> tuple[int, int]:
     """Height and width that all pictures get, said in a note where it was chosen."""
     if size is not None:
         return size, size
     sizes = set(gathered.originals)
-    if len(sizes) == 1:
+    if len(sizes) == 1 and how == "stretch":
         height, width = next(iter(sizes))
         if SMALLEST_OWN_SIZE <= min(height, width) and max(height, width) <= LARGEST_OWN_SIZE:
             return height, width
@@ -86,7 +88,12 @@ def common_size(gathered: Gathered, size: int | None, account: Account) -> tuple
 
 
 def stack(
-    pictures: ArrayList, rows: Sequence[int] | np.ndarray, height: int, width: int, channels: int
+    pictures: ArrayList,
+    rows: Sequence[int] | np.ndarray,
+    height: int,
+    width: int,
+    channels: int,
+    how: str = "stretch",
 ) -> np.ndarray:
     """Some of the pictures as one array, uint8 [N, height, width, channels].
 
@@ -97,20 +104,22 @@ def stack(
     """
     stacked = new_array((len(rows), height, width, channels), np.uint8)
     for place, row in enumerate(rows):
-        stacked[place] = fit(pictures[row], height, width, channels)
+        stacked[place] = fit(pictures[row], height, width, channels, how)
     return stacked
 
 
-def fit(pixels: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
+def fit(
+    pixels: np.ndarray, height: int, width: int, channels: int, how: str = "stretch"
+) -> np.ndarray:
     """One picture, uint8 [h, w] or [h, w, 3], as [height, width, channels].
 
-    The same resizing as in a decoding worker; colour becomes grey by the weights of
-    ITU-R 601 as Pillow has them.
+    The same resizing as in a decoding worker (`how` is that of `pixels.resize`); colour becomes
+    grey by the weights of ITU-R 601 as Pillow has them.
     """
     if pixels.shape[:2] != (height, width) or (channels == 1 and pixels.ndim == 3):
         from PIL import Image
 
-        picture = drop_needless_colour(resize(Image.fromarray(pixels), height, width))
+        picture = drop_needless_colour(resize(Image.fromarray(pixels), height, width, how))
         pixels = np.asarray(picture if channels == 3 else picture.convert("L"))
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-GREY = 114
-"""What the bars of a letterbox show, as is usual since YOLO."""
+from septet.vision.pixels import GREY
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ LARGEST_SIDE = 1 << 20
 
 
 def encode_pictures(
-    inputs: Sequence[Any] | Any, height: int, width: int, channels: int
+    inputs: Sequence[Any] | Any, height: int, width: int, channels: int, how: str = "stretch"
 ) -> np.ndarray:
     """Pictures as uint8 [N, height, width, channels].
 
@@ -31,6 +31,7 @@ def encode_pictures(
         height: Of the result.
         width: Of the result.
         channels: 1 or 3.
+        how: As of `pixels.resize`.
 
     Raises:
         DataError: An input is not a picture; names which.
@@ -41,16 +42,24 @@ def encode_pictures(
     stacked = np.empty((len(inputs), height, width, channels), np.uint8)
     files = [place for place, item in enumerate(inputs) if isinstance(item, str | os.PathLike)]
     paths = [os.path.realpath(os.fspath(inputs[place])) for place in files]
-    decoded = shared_pool().decode(paths, (height, width), exact=True) if paths else []
+    decoded = shared_pool().decode(paths, (height, width), exact=True, how=how) if paths else []
     for place, picture in zip(files, decoded, strict=True):
         if isinstance(picture, Undecodable):
             name = shown(str(inputs[place]))
             raise DataError(f"Input {place} ('{name}'): {picture.reason} {picture.remedy}")
-        stacked[place] = fit(picture.pixels, height, width, channels)
+        stacked[place] = fit(picture.pixels, height, width, channels, how)
     for place in sorted(set(range(len(inputs))) - set(files)):
         pixels = _pixels(inputs[place], f"Input {place}")
-        stacked[place] = fit(pixels, height, width, channels)
+        stacked[place] = fit(pixels, height, width, channels, how)
     return stacked
+
+
+def input_size(prepared: Mapping[str, Any]) -> tuple[int, int, int, str]:
+    """Height, width and channels that a network sees, and how pictures are brought there."""
+    names = ("height", "width", "channels")
+    height, width, channels = (prepared[name] for name in names)
+    # Models that were saved before there was a choice were trained on stretched pictures.
+    return height, width, channels, prepared.get("fit", "stretch")
 
 
 def whole_pictures(inputs: Sequence[Any] | Any) -> Iterator[np.ndarray]:

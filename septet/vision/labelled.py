@@ -19,10 +19,10 @@ from septet.data.labels import warn_of_typos
 from septet.data.scratch import ArrayList, new_array
 from septet.data.splitting import limited, make_splits
 from septet.errors import DataError
-from septet.vision import geometry
+from septet.vision import geometry, kept_pictures
 from septet.vision.annotations import coco, voc, yolo
 from septet.vision.annotations.found import MOST_BOXES, Box, Complaints, Item, Labelled
-from septet.vision.decoding import Picture, shared_pool
+from septet.vision.decoding import Picture
 from septet.vision.detection_options import DetectionDataOptions
 from septet.vision.inputs import LARGEST_SIDE
 from septet.vision.pixels import drop_needless_colour
@@ -182,31 +182,30 @@ def _decoded(
     """The pictures that can be decoded, on their canvas, with their good boxes."""
     examples, complaints = Examples(), Complaints(account)
     place_on = geometry.PLACEMENTS[fit]
-    for begin in range(0, len(items), DECODED_AT_ONCE):
-        part = items[begin : begin + DECODED_AT_ONCE]
-        paths = [item.path for item in part]
-        results = shared_pool().decode(paths, (LARGEST_SIDE, LARGEST_SIDE), exact=False)
-        for item, result in zip(part, results, strict=True):
-            if not isinstance(result, Picture):
-                texts = result.reason, result.remedy
-                account.rejections.append(Rejection(result.code, item.place, None, *texts))
-                continue
-            size = (result.pixels.shape[0], result.pixels.shape[1])
-            if item.size is not None and item.size != size:
-                message = (
-                    f"The labels say {item.size[1]}x{item.size[0]} pixels; the picture has "
-                    f"{size[1]}x{size[0]}. The labels' boxes were taken as they are."
-                )
-                remedy = "Look whether the picture was resized or turned after it was labelled."
-                complaints.add("other-size", item.place, message, remedy)
-            placement = place_on(size, canvas)
-            examples.items.append(item)
-            pixels = placement.picture(result.pixels)
-            examples.pixels.append(pixels)
-            examples.has_colour |= pixels.ndim == 3
-            examples.sizes.append(size)
-            examples.digests.append(result.digest)
-            examples.boxes.append(_good_boxes(item, size, complaints))
+    paths = [item.path for item in items]
+    whole = (LARGEST_SIDE, LARGEST_SIDE)
+    results = kept_pictures.pictures(paths, whole, exact=False, at_once=DECODED_AT_ONCE)
+    for item, result in zip(items, results, strict=True):
+        if not isinstance(result, Picture):
+            texts = result.reason, result.remedy
+            account.rejections.append(Rejection(result.code, item.place, None, *texts))
+            continue
+        size = (result.pixels.shape[0], result.pixels.shape[1])
+        if item.size is not None and item.size != size:
+            message = (
+                f"The labels say {item.size[1]}x{item.size[0]} pixels; the picture has "
+                f"{size[1]}x{size[0]}. The labels' boxes were taken as they are."
+            )
+            remedy = "Look whether the picture was resized or turned after it was labelled."
+            complaints.add("other-size", item.place, message, remedy)
+        placement = place_on(size, canvas)
+        examples.items.append(item)
+        pixels = placement.picture(result.pixels)
+        examples.pixels.append(pixels)
+        examples.has_colour |= pixels.ndim == 3
+        examples.sizes.append(size)
+        examples.digests.append(result.digest)
+        examples.boxes.append(_good_boxes(item, size, complaints))
     complaints.close()
     return examples
 

@@ -189,6 +189,26 @@ def mosaic(key: Any, pictures: Any, boxes: Any, *, share: float) -> tuple[Any, A
     return pictures, jnp.where(chosen[:, None, None], _largest(every, boxes.shape[1]), boxes)
 
 
+def mixed(key: Any, pictures: Any, boxes: Any, *, share: float) -> tuple[Any, Any]:
+    """Some of the pictures become the mean of two, with the boxes of both.
+
+    After YOLOX (Ge et al. 2021, arXiv:2107.08430). A picture keeps as many boxes as there is room
+    for, the largest first.
+
+    Args:
+        key: Draws which.
+        pictures: uint8 [batch, height, width, channels].
+        boxes: float32 [batch, most, 5].
+        share: Of the pictures.
+    """
+    others = jnp.roll(pictures, 1, axis=0).astype(jnp.float32)
+    blended = to_bytes(0.5 * (pictures.astype(jnp.float32) + others))
+    both = _largest(jnp.concatenate([boxes, jnp.roll(boxes, 1, axis=0)], axis=1), boxes.shape[1])
+    chosen = jax.random.bernoulli(key, share, (len(pictures),))
+    pictures = jnp.where(chosen[:, None, None, None], blended, pictures)
+    return pictures, jnp.where(chosen[:, None, None], both, boxes)
+
+
 def _largest(boxes: Any, most: int) -> Any:
     """The `most` largest boxes of each picture."""
     areas = jnp.prod(boxes[..., 3:] - boxes[..., 1:3], axis=-1)

@@ -52,6 +52,11 @@ class ImageDataOptions(DataOptions):
         default=None,
         description="1: turn all pictures grey; 3: keep colour. Default: 1 if all are grey.",
     )
+    fit: Literal["stretch", "crop", "letterbox"] = Field(
+        default="stretch",
+        description="How pictures of another shape are brought to the size. stretch: their shape "
+        "is lost; crop: their middle; letterbox: the whole of them, with grey bars.",
+    )
     path_column: str | None = Field(
         default=None,
         description="Column of a CSV or TSV file that has the paths; guessed if absent.",

@@ -7,6 +7,8 @@ import hashlib
 from typing import Any
 
 MAX_PIXELS = 64_000_000
+GREY = 114
+"""What the bars of a letterbox show, as is usual since YOLO."""
 
 
 class Unusable(Exception):
@@ -75,13 +77,35 @@ def _scaled(picture: Any) -> Any:
     )
 
 
-def resize(picture: Any, height: int, width: int) -> Any:
-    """The picture stretched to height and width, bilinear with antialiasing."""
+def resize(picture: Any, height: int, width: int, how: str = "stretch") -> Any:
+    """The picture brought to height and width, bilinear with antialiasing.
+
+    Args:
+        picture: Of Pillow.
+        height: Of the result.
+        width: Of the result.
+        how: "stretch": its shape is lost; "crop": its middle, as large as fits; "letterbox": the
+            whole of it with grey bars.
+    """
     from PIL import Image
 
-    if picture.size == (width, height):
+    size = (width, height)
+    if picture.size == size:
         return picture
-    return picture.resize((width, height), Image.Resampling.BILINEAR)
+    if how == "letterbox":
+        scale = min(width / picture.width, height / picture.height)
+        inner = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        canvas = Image.new(picture.mode, size, (GREY,) * len(picture.getbands()))
+        smaller = picture.resize(inner, Image.Resampling.BILINEAR)
+        canvas.paste(smaller, ((width - inner[0]) // 2, (height - inner[1]) // 2))
+        return canvas
+    box = None
+    if how == "crop":
+        scale = min(picture.width / width, picture.height / height)
+        across, down = width * scale, height * scale
+        left, top = (picture.width - across) / 2, (picture.height - down) / 2
+        box = (left, top, left + across, top + down)
+    return picture.resize(size, Image.Resampling.BILINEAR, box=box)
 
 
 def drop_needless_colour(picture: Any) -> Any:

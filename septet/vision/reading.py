@@ -10,14 +10,13 @@ from septet.data.account import Account, Rejection
 from septet.data.dataset import SPLIT_NAMES, Dataset, Split
 from septet.data.splitting import limited, make_splits
 from septet.errors import DataError
-from septet.vision import checks
+from septet.vision import checks, kept_pictures
 from septet.vision.archives import read_archive
-from septet.vision.decoding import Picture, shared_pool
+from septet.vision.decoding import Picture
 from septet.vision.gathering import LARGEST_OWN_SIZE, Gathered, common_size, stack
 from septet.vision.options import ImageDataOptions
 from septet.vision.sources import FolderReader, Found, read_list, shown
 
-DECODED_AT_ONCE = 4096
 NO_PIXELS = np.empty((0, 0), np.uint8)
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -42,11 +41,11 @@ def read_dataset(
     rows = split_rows(gathered, options, seed)
     rows = reject_unknown_labels(gathered, rows, account)
     rows = limited(rows, options.limit, seed=seed, account=account, noun="pictures")
-    height, width = common_size(gathered, options.size, account)
+    height, width = common_size(gathered, options.size, account, options.fit)
     channels = options.channels or _channels(gathered)
     splits = {
         name: Split(
-            {"pictures": stack(gathered.pixels, chosen, height, width, channels)},
+            {"pictures": stack(gathered.pixels, chosen, height, width, channels, options.fit)},
             np.array([gathered.labels[row] for row in chosen], dtype=object),
             [gathered.places[row] for row in chosen],
         )
@@ -56,6 +55,7 @@ def read_dataset(
     account.close({name: len(split) for name, split in splits.items()})
     labels = ordered(set(splits["train"].targets.tolist()), gathered.class_order)
     facts = {"labels": labels, "height": height, "width": width, "channels": channels}
+    facts["fit"] = options.fit
     return Dataset(splits, account, facts)
 
 
@@ -69,7 +69,7 @@ def gather(
     """
     if source.is_dir():
         reader = FolderReader(source, account, labels_optional=labels_optional)
-        return _decode(reader.read(), options.size, account)
+        return _decode(reader.read(), options, account)
     if not source.is_file():
         raise DataError(f"There is no file or folder '{shown(str(source))}'.")
     suffix = source.suffix.lower()
@@ -82,36 +82,35 @@ def gather(
             "split": options.split_column,
         }
         found = read_list(source, account, columns, DELIMITERS[suffix])
-        return _decode(found, options.size, account)
+        return _decode(found, options, account)
     raise DataError(
         f"'{shown(source.name)}' is no set of pictures. Expected a folder with one folder for "
         "each class, a .csv or .tsv file of paths and labels, or a .npz file of arrays."
     )
 
 
-def _decode(found: Found, size: int | None, account: Account) -> Gathered:
-    side = size or LARGEST_OWN_SIZE
+def _decode(found: Found, options: ImageDataOptions, account: Account) -> Gathered:
+    side = options.size or LARGEST_OWN_SIZE
+    exact = options.size is not None or options.fit != "stretch"
     gathered, examples, pictures = Gathered(), [], []
-    for begin in range(0, len(found.examples), DECODED_AT_ONCE):
-        part = found.examples[begin : begin + DECODED_AT_ONCE]
-        paths = [example.path for example in part]
-        results = shared_pool().decode(paths, (side, side), exact=size is not None)
-        for example, result in zip(part, results, strict=True):
-            if not isinstance(result, Picture):
-                place = (example.file, example.line, result.reason, result.remedy)
-                account.rejections.append(Rejection(result.code, *place))
-                continue
-            gathered.add(
-                result.pixels,
-                example.label,
-                example.split,
-                example.place,
-                result.digest,
-                result.original,
-            )
-            gathered.blanks.append(result.blank)
-            examples.append(example)
-            pictures.append(replace(result, pixels=NO_PIXELS))
+    paths = [example.path for example in found.examples]
+    results = kept_pictures.pictures(paths, (side, side), exact=exact, how=options.fit)
+    for example, result in zip(found.examples, results, strict=True):
+        if not isinstance(result, Picture):
+            place = (example.file, example.line, result.reason, result.remedy)
+            account.rejections.append(Rejection(result.code, *place))
+            continue
+        gathered.add(
+            result.pixels,
+            example.label,
+            example.split,
+            example.place,
+            result.digest,
+            result.original,
+        )
+        gathered.blanks.append(result.blank)
+        examples.append(example)
+        pictures.append(replace(result, pixels=NO_PIXELS))
     checks.check_files(examples, pictures, account)
     checks.check_folders(found.folders, examples, account)
     return gathered

@@ -26,6 +26,8 @@ SPLIT_NAMES: Mapping[str, str] = {
     "test": "test",
     "testing": "test",
 }
+MOST_TOLD = 20
+"""Columns in a message, and half the characters of each."""
 JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "icon\r"})
 OTHER_PICTURES = frozenset(
     ".avif .heic .heif .svg .svgz .eps .ps .pdf .fits .fit .fts .psd .jp2 .j2k .jxl .ico .tga "
@@ -337,8 +339,8 @@ def _find_columns(
     for kind, place in (("path", path), ("label", label)):
         if place is None:
             raise DataError(
-                f"'{source.name}' has the columns {', '.join(fields) or 'none'}; which has the "
-                f"{kind}? Say it with --set data.{kind}_column=NAME."
+                f"'{source.name}' has the columns {_told(fields)}; which has the {kind}? Say it "
+                f"with --set data.{kind}_column=NAME."
             )
     assert path is not None
     assert label is not None
@@ -348,6 +350,12 @@ def _find_columns(
         message = f"Paths are taken from column '{fields[path]}', labels from '{fields[label]}'."
         account.note("columns", source.name, message, "")
     return Columns(path, label, split)
+
+
+def _told(fields: Sequence[str]) -> str:
+    """The first few names of columns, without control characters."""
+    names = [repr(name[: 2 * MOST_TOLD])[1:-1] for name in fields[:MOST_TOLD]]
+    return ", ".join(names)[:300] + (" ..." if len(fields) > MOST_TOLD else "") or "none"
 
 
 def _column(

@@ -56,7 +56,9 @@ def main() -> None:
     while (message := receive(requests)) is not None:
         request, _ = message
         for path in request["paths"]:
-            header, pixels = _answer(path, request["box"], request.get("is_mask", False))
+            header, pixels = _answer(
+                path, request["box"], request["how"], request.get("is_mask", False)
+            )
             send(answers, header, pixels)
 
 
@@ -73,12 +75,14 @@ def limit_resources() -> None:
         return  # not every system has these limits; the pixel cap holds everywhere
 
 
-def _answer(path: str, box: list[int], is_mask: bool = False) -> tuple[dict[str, Any], bytes]:
+def _answer(
+    path: str, box: list[int], how: str = "stretch", is_mask: bool = False
+) -> tuple[dict[str, Any], bytes]:
     try:
         content = read_file(path)
         if is_mask:
             return decode_mask(content)
-        return decode(content, (box[0], box[1]), exact=bool(box[2]))
+        return decode(content, (box[0], box[1]), exact=bool(box[2]), how=how)
     except Unusable as problem:
         code, reason, remedy = problem.args
     except MemoryError:
@@ -150,13 +154,16 @@ def _not_a_file() -> Unusable:
     )
 
 
-def decode(content: bytes, box: tuple[int, int], *, exact: bool) -> tuple[dict[str, Any], bytes]:
+def decode(
+    content: bytes, box: tuple[int, int], *, exact: bool, how: str = "stretch"
+) -> tuple[dict[str, Any], bytes]:
     """One picture, upright, on white, as 8-bit grey or colour.
 
     Args:
         content: The whole file.
         box: Height and width. Larger pictures are resized to it (bilinear, both sides).
         exact: Resize smaller pictures as well.
+        how: As of `pixels.resize`.
 
     Returns:
         What is known of it ("height" and "width" of `pixels`, "channels", "original" height
@@ -184,7 +191,7 @@ def decode(content: bytes, box: tuple[int, int], *, exact: bool) -> tuple[dict[s
     digest = digest_of(picture)
     blank = all(low == high for low, high in extremes(picture))
     if exact or picture.height > box[0] or picture.width > box[1]:
-        picture = resize(picture, box[0], box[1])
+        picture = resize(picture, box[0], box[1], how)
     picture = drop_needless_colour(picture)
     known = {
         "height": picture.height,

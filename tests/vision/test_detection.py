@@ -75,6 +75,22 @@ def test_run_has_scores_model_and_pictures(run):
     assert {"validation_loss", "validation_map_50", "validation_map"} <= set(rows[0])
 
 
+def test_a_detector_says_where_it_saw_its_surest_box(run):
+    model = run.load()
+    picture = np.full((64, 64, 3), (30, 30, 60), np.uint8)
+    picture[36:60, 34:58] = 220, 40, 40
+    (explanation,) = model.explain([picture])
+    heat = np.array(explanation.heat)
+    assert explanation.method == "Grad-CAM"
+    assert explanation.answer in ("red", "green")
+    assert heat.max() == 1.0
+    (drawn,) = model.task.draw_explanations([picture], [explanation], model.prepared)
+    assert drawn.ndim == 3
+    entries = run.evaluation["explanations"]
+    assert {label for entry in entries for label in entry["actual"]} == {"red", "green"}
+    assert (run.folder / "explanations.png").stat().st_size > 1000
+
+
 def test_answers_are_in_the_pixels_of_the_picture_that_was_given(run):
     model = run.load()
     wide = np.zeros((100, 300, 3), np.uint8)

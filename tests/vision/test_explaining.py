@@ -15,8 +15,10 @@ from septet.vision.explaining import (
     ROLL_OUT,
     _attention,
     explain_pictures,
+    largest_class,
     overlay,
     split,
+    surest_box,
 )
 from septet.vision.figures import beside, draw_explanations
 
@@ -133,3 +135,74 @@ def test_explanations_are_drawn(tmp_path):
     ((name, caption),) = draw_explanations(pictures, [entry, {**entry, "row": 1}], tmp_path)
     assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     assert GRAD_CAM in caption
+
+
+def seeing(channels: int, outputs: int, axes: int = 2, name: str = "pictures"):
+    """A network whose maps are the picture's channels, and whose logits are these."""
+    shape = (None,) * (axes - 2) + (SIDE, SIDE, channels)
+    given = keras.layers.Input(shape, dtype="uint8", name=name)
+    hidden = keras.layers.Rescaling(1 / 255)(given)
+    layer = {2: keras.layers.Conv2D, 3: keras.layers.Conv3D}[axes]
+    maps = layer(channels, 1, use_bias=False, name="maps")(hidden)
+    maps = keras.layers.ReLU(name="relu")(maps)
+    logits = layer(outputs, 1, use_bias=False, name="logits")(maps)
+    return given, maps, logits
+
+
+def identity(network, names=("maps", "logits")) -> tuple[list, list]:
+    for name in names:
+        kernel = network.get_layer(name).kernel
+        kernel.assign(np.eye(*kernel.shape[-2:]).reshape(kernel.shape))
+    return weights_of(network)
+
+
+def coloured() -> np.ndarray:
+    """Red top left and, smaller, green bottom right."""
+    picture = np.zeros((1, SIDE, SIDE, 3), np.uint8)
+    picture[0, 2:14, 2:14, 0] = 200
+    picture[0, 20:28, 20:28, 1] = 255
+    return picture
+
+
+def test_the_largest_class_is_explained_and_the_background_only_alone():
+    given, _, logits = seeing(3, 3)
+    network = keras.Model({"pictures": given}, logits)
+    weights = identity(network)
+    labels = ["red", "green", "blue"]
+    (all_alike,) = explain_pictures(network, weights, coloured(), labels, largest_class(None))
+    # Ties of black pixels go to the first class.
+    assert all_alike.answer == "red"
+    (clear,) = explain_pictures(network, weights, coloured(), labels, largest_class(0))
+    assert (clear.answer, clear.method, clear.frame) == ("green", GRAD_CAM, None)
+    assert clear.score == pytest.approx(1.0)
+    assert quarter(np.array(clear.heat)) == (1, 1)
+    nothing = np.zeros_like(coloured())
+    (none,) = explain_pictures(network, weights, nothing, labels, largest_class(0))
+    assert none.answer == "red"
+
+
+def test_the_surest_box_is_explained():
+    given, maps, logits = seeing(3, 3)
+    boxes = keras.layers.Conv2D(4, 1, name="boxes")(maps)
+    flat = keras.layers.Reshape((-1, 7))(keras.layers.Concatenate()([logits, boxes]))
+    network = keras.Model({"pictures": given}, flat)
+    weights = identity(network)
+    (found,) = explain_pictures(
+        network, weights, coloured(), ["red", "green", "blue"], surest_box(3)
+    )
+    assert (found.answer, found.score) == ("green", pytest.approx(1.0))
+    assert quarter(np.array(found.heat)) == (1, 1)
+
+
+def test_of_a_clip_the_frame_is_said():
+    given, _, logits = seeing(3, 2, axes=3, name="clips")
+    pooled = keras.layers.GlobalAveragePooling3D()(logits)
+    network = keras.Model({"clips": given}, pooled)
+    weights = identity(network)
+    clips = np.zeros((1, 5, SIDE, SIDE, 3), np.uint8)
+    clips[0, 3] = coloured()
+    clips[0, 1, :4, :4, 0] = 90
+    (found,) = explain_pictures(network, weights, clips, ["red", "green"])
+    assert (found.answer, found.frame) == ("red", 3)
+    assert found.to_json()["frame"] == 3
+    assert quarter(np.array(found.heat)) == (0, 0)

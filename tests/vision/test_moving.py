@@ -110,3 +110,25 @@ def test_mosaic_leaves_the_share_it_is_told_to():
     )
     np.testing.assert_array_equal(new, pictures)
     np.testing.assert_array_equal(found, boxes)
+
+
+def test_mixed_pictures_are_means_of_two_with_the_boxes_of_both():
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (6, 16, 16, 3)).astype(np.uint8)
+    boxes = np.full((6, 3, 5), -1, np.float32)
+    boxes[..., 1:] = 0
+    for row in range(6):
+        boxes[row, 0] = [row, 1, 1, 8 + row, 9]
+        boxes[row, 1] = [row, 2, 2, 7, 8 + row % 2]
+    mixed, both = jax.jit(lambda *given: moving.mixed(*given, share=1.0))(
+        jax.random.key(0), pictures, boxes
+    )
+    others = np.roll(pictures, 1, axis=0).astype(np.float64)
+    np.testing.assert_allclose(mixed, (pictures + others) / 2, atol=0.51)
+    for row in range(6):
+        # Of four boxes the three largest: there is no room for more.
+        classes = sorted(np.asarray(both)[row, :, 0].tolist())
+        assert set(classes) == {float(row), float((row - 1) % 6)}
+    same, kept = moving.mixed(jax.random.key(0), pictures, boxes, share=0.0)
+    np.testing.assert_array_equal(same, pictures)
+    np.testing.assert_array_equal(kept, boxes)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from septet.vision.gathering import fit
+from septet.vision.geometry import letterbox
 from septet.vision.segmentation import tiles
 from septet.vision.segmentation.colours import palette_of
 
@@ -105,7 +106,8 @@ def classes_of(pixels: np.ndarray, prepared: dict[str, Any], logits: Logits) -> 
     """The class of each pixel of a picture of any size: uint8 [height, width].
 
     A larger or smaller picture is resized for the network and its logits are resized back, unless
-    the network was trained on tiles: then it is given tiles that overlap.
+    the network was trained on tiles: then it is given tiles that overlap. Of a letterbox only
+    what shows the picture is resized back.
     """
     size = prepared["height"], prepared["width"]
     channels = prepared["channels"]
@@ -117,6 +119,12 @@ def classes_of(pixels: np.ndarray, prepared: dict[str, Any], logits: Logits) -> 
         for first, scores in bands:
             classes[first : first + len(scores)] = scores.argmax(axis=-1)
         return classes
+    if prepared.get("fit") == "letterbox" and pixels.shape[:2] != size:
+        placement = letterbox((pixels.shape[0], pixels.shape[1]), size)
+        scores = logits(fit(placement.picture(pixels), *size, channels)[None])[0]
+        (top, left), (down, across) = (placement.top, placement.left), placement.placed
+        inner = scores[top : top + down, left : left + across]
+        return resized_best(inner, pixels.shape[:2])
     scores = logits(fit(pixels, *size, channels)[None])[0]
     if pixels.shape[:2] == size:
         return scores.argmax(axis=-1).astype(np.uint8)

@@ -38,6 +38,11 @@ class SegmentationDataOptions(DataOptions):
         "Default: the pictures' own size if all have the same and it is at most 256 pixels a "
         "side, otherwise 128.",
     )
+    fit: Literal["stretch", "letterbox"] = Field(
+        default="stretch",
+        description="How pictures of another shape are resized. stretch: their shape is lost; "
+        "letterbox: it is kept, with grey bars, where nothing is asked of the network.",
+    )
     large: Literal["resize", "tile"] = Field(
         default="resize",
         description="What becomes of larger pictures. resize: they are made smaller, and answers "

@@ -13,11 +13,12 @@ from septet.data.dataset import SPLIT_NAMES, Dataset, Split
 from septet.data.scratch import ArrayList, new_array
 from septet.data.splitting import limited
 from septet.errors import DataError
-from septet.vision import checks
+from septet.vision import checks, kept_pictures
 from septet.vision.annotations.found import Complaints
 from septet.vision.annotations.yolo import yaml_in
-from septet.vision.decoding import Mask, Picture, Undecodable, shared_pool
+from septet.vision.decoding import Mask, Picture, Undecodable
 from septet.vision.gathering import Gathered, fit
+from septet.vision.geometry import letterbox
 from septet.vision.reading import split_rows
 from septet.vision.segmentation import tiles
 from septet.vision.segmentation.annotations import coco_files, find_coco, find_labelme
@@ -82,7 +83,7 @@ def read_segments(source: Path, options: SegmentationDataOptions, seed: int) -> 
     height, width = network_size(read.gathered, options, account)
     channels = options.channels or _channels(read.gathered)
     splits = {
-        name: _split(read, chosen, (height, width, channels), options.large == "tile", account)
+        name: _split(read, chosen, (height, width, channels), options, account)
         for name, chosen in rows.items()
     }
     account.classes = class_counts(splits, read.classes)
@@ -95,6 +96,7 @@ def read_segments(source: Path, options: SegmentationDataOptions, seed: int) -> 
         "width": width,
         "channels": channels,
         "large": options.large,
+        "fit": options.fit,
     }
     return Dataset(splits, account, facts)
 
@@ -147,27 +149,30 @@ def decode(
     """Pictures and masks of all pairs; those that cannot be used are rejected."""
     read, complaints = Read(), Complaints(account)
     raw: Counter[int] = Counter()
-    for begin in range(0, len(found.pairs), AT_ONCE):
-        part = found.pairs[begin : begin + AT_ONCE]
-        pictures = shared_pool().decode([pair.path for pair in part], (WHOLE, WHOLE), exact=False)
-        masks = iter(shared_pool().decode_masks([p.mask for p in part if p.mask is not None]))
-        for pair, picture in zip(part, pictures, strict=True):
-            mask = next(masks) if pair.mask is not None else None
-            try:
-                classes = _classes_of(pair, picture, mask, found, legend, options)
-            except Unfit as problem:
-                code, *texts = problem.args
-                account.rejections.append(Rejection(code, pair.place, None, *texts))
-                continue
-            assert isinstance(picture, Picture)
-            if found.classes is None and legend is None:
-                raw.update(np.unique(classes).tolist())
-            pixels, classes = _made_small(picture.pixels, classes, options)
-            read.gathered.add(pixels, "", pair.split, pair.place, picture.digest, picture.original)
-            read.gathered.blanks.append(picture.blank)
-            read.masks.append(classes)
-            for code, message in odd(pair.shapes, picture.original):
-                complaints.add(code, pair.place, message, f"Mend it in {pair.mask_place}.")
+    paths = [pair.path for pair in found.pairs]
+    pictures = kept_pictures.pictures(paths, (WHOLE, WHOLE), exact=False, at_once=AT_ONCE)
+    masks = kept_pictures.masks(
+        [pair.mask for pair in found.pairs if pair.mask is not None], at_once=AT_ONCE
+    )
+    for pair, picture in zip(found.pairs, pictures, strict=True):
+        mask = next(masks) if pair.mask is not None else None
+        try:
+            classes = _classes_of(pair, picture, mask, found, legend, options)
+        except Unfit as problem:
+            code, *texts = problem.args
+            account.rejections.append(Rejection(code, pair.place, None, *texts))
+            continue
+        assert isinstance(picture, Picture)
+        if found.classes is None and legend is None:
+            raw.update(np.unique(classes).tolist())
+        pixels, classes = _made_small(picture.pixels, classes, options)
+        read.gathered.add(pixels, "", pair.split, pair.place, picture.digest, picture.original)
+        read.gathered.blanks.append(picture.blank)
+        read.masks.append(classes)
+        for code, message in odd(pair.shapes, picture.original):
+            complaints.add(code, pair.place, message, f"Mend it in {pair.mask_place}.")
+    # So that what was decoded is kept, though nobody asked for what comes after the last.
+    next(masks, None)
     complaints.close()
     _name(read, raw, found, legend, options, account)
     return read
@@ -263,9 +268,19 @@ def _made_small(
     side = rounded(options.size or USUAL_SIZE)
     if options.size is None and max(pixels.shape[:2]) <= OWN_SIZE:
         return pixels, classes
+    return fitted(pixels, classes, (side, side), options.fit)
+
+
+def fitted(
+    pixels: np.ndarray, classes: np.ndarray, size: tuple[int, int], how: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Picture and classes at the network's size; where there is no picture, nothing is asked."""
+    if how == "letterbox" and pixels.shape[:2] != size:
+        placement = letterbox((pixels.shape[0], pixels.shape[1]), size)
+        return placement.picture(pixels), placement.mask(classes, fill=IGNORED)
     channels = 1 if pixels.ndim == 2 else 3
-    small = fit(pixels, side, side, channels)
-    return (small[..., 0] if channels == 1 else small), fit_classes(classes, side, side)
+    small = fit(pixels, *size, channels)
+    return (small[..., 0] if channels == 1 else small), fit_classes(classes, *size)
 
 
 def fit_classes(classes: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -356,8 +371,13 @@ def network_size(
 
 
 def _split(
-    read: Read, rows: np.ndarray, size: tuple[int, int, int], in_tiles: bool, account: Account
+    read: Read,
+    rows: np.ndarray,
+    size: tuple[int, int, int],
+    options: SegmentationDataOptions,
+    account: Account,
 ) -> Split:
+    in_tiles, how = options.large == "tile", options.fit
     height, width, channels = size
     pieces: list[tuple[int, int, int]] = []
     for row in rows.tolist():
@@ -375,8 +395,9 @@ def _split(
         if in_tiles:
             pixels = tiles.cut(pixels, top, left, height, width, 0)
             classes = tiles.cut(classes, top, left, height, width, IGNORED)
+        pixels, classes = fitted(pixels, classes, (height, width), how)
         pictures[place] = fit(pixels, height, width, channels)
-        masks[place] = fit_classes(classes, height, width)
+        masks[place] = classes
     names = np.full(len(pieces), "\n".join(read.classes), dtype=object)
     sources = [
         read.gathered.places[row] + (f" at {left}, {top}" if in_tiles else "")

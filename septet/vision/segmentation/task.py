@@ -12,13 +12,18 @@ from septet.config import TrainingOptions
 from septet.data.dataset import Dataset, Split
 from septet.engine.losses import Loss
 from septet.errors import ConfigError, DataError
-from septet.task import Answerer, Arrays, Augment, Prepared, Summarize
+from septet.task import Answerer, Arrays, Augment, Explanation, Prepared, Summarize
 from septet.vision import inputs as vision_inputs
 from septet.vision import starting
 from septet.vision.classification import Label, PreparedPictures, channel_scales
 from septet.vision.gathering import fit
 from septet.vision.segmentation import losses, scores
-from septet.vision.segmentation.answers import SegmentationAnswer, answer_of, classes_of
+from septet.vision.segmentation.answers import (
+    SegmentationAnswer,
+    answer_of,
+    classes_of,
+    clear_class,
+)
 from septet.vision.segmentation.colours import palette_of
 from septet.vision.segmentation.legend import IGNORED, MOST_CLASSES
 from septet.vision.segmentation.options import (
@@ -79,6 +84,8 @@ class SemanticSegmentation(StartingTask):
     monitor: ClassVar[tuple[str, str]] = ("validation_mean_iou", "max")
     loss: ClassVar[str] = "pixels"
     answered_at_once: ClassVar[int | None] = 1
+    explains: ClassVar[bool] = True
+    scoring_s: ClassVar[float] = 8.0
 
     def scored_at_once(self, prepared: Prepared) -> int:
         """Few, since outputs for every place of a picture are large."""
@@ -114,7 +121,7 @@ class SemanticSegmentation(StartingTask):
 
     def encode(self, inputs: Any, prepared: Prepared) -> Arrays:
         """See `septet.vision.inputs.encode_pictures` for the forms that `inputs` may have."""
-        size = (prepared["height"], prepared["width"], prepared["channels"])
+        size = vision_inputs.input_size(prepared)
         return {"pictures": vision_inputs.encode_pictures(inputs, *size)}
 
     def architecture(
@@ -231,13 +238,46 @@ class SemanticSegmentation(StartingTask):
         folder: Path,
     ) -> list[tuple[str, str]]:
         """Scores by class; picture, mask, answer and errors of the first and the worst."""
+        from septet.vision.figures import draw_explanations
         from septet.vision.segmentation.figures import draw_segments
 
-        labels = prepared["labels"]
-        return draw_segments(
-            _pictures(split, prepared), _masks(split, prepared), _found(outputs, prepared), labels,
+        labels, pictures = prepared["labels"], _pictures(split, prepared)
+        drawn = draw_segments(
+            pictures, _masks(split, prepared), _found(outputs, prepared), labels,
             palette_of(labels, prepared["colours"]), split.sources, evaluation, folder,
         )  # fmt: skip
+        entries = evaluation.get("explanations") or []
+        return drawn + draw_explanations(pictures, entries, folder)
+
+    def explain(
+        self, network: Any, weights: Any, inputs: Any, prepared: Prepared
+    ) -> list[Explanation]:
+        """Where in each picture its largest class was seen; see `septet.vision.explaining`."""
+        from septet.vision.explaining import explain_pictures, largest_class
+
+        labels = prepared["labels"]
+        pictures = self.encode(inputs, prepared)["pictures"]
+        return explain_pictures(
+            network, weights, pictures, labels, largest_class(clear_class(labels))
+        )
+
+    def draw_explanations(
+        self, inputs: Any, explanations: Sequence[Explanation], prepared: Prepared
+    ) -> list[np.ndarray]:
+        """Each picture beside itself under what decided, as the network sees it."""
+        from septet.vision.figures import pictures_beside
+
+        return pictures_beside(self.encode(inputs, prepared)["pictures"], explanations)
+
+    def truth(self, split: Split, row: int) -> list[str]:
+        """The classes that the mask shows, without the background."""
+        names = str(split.examples["classes"][row]).split("\n")
+        numbers = [n for n in np.unique(split.targets[row]).tolist() if n < len(names)]
+        return [names[n] for n in numbers if n != clear_class(names)]
+
+    def explainable(self, split: Split, row: int) -> np.ndarray:
+        """The picture of an example."""
+        return np.asarray(split.examples["pictures"][row])
 
     def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
         """Paths of the pictures that paths, folders and glob patterns name."""

@@ -10,7 +10,7 @@ from pydantic import Field
 from septet.data.dataset import Dataset, Split
 from septet.errors import ConfigError, WeightsError
 from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
-from septet.task import Arrays, Augment, Prepared
+from septet.task import Arrays, Augment, Explanation, Prepared
 from septet.vision import starting
 from septet.vision.classification import (
     LARGEST_FILTERS,
@@ -59,6 +59,8 @@ class VideoClassification(StartingTask):
     monitor: ClassVar[tuple[str, str]] = ("validation_accuracy", "max")
     loss: ClassVar[str] = "softmax"
     streams: ClassVar[bool] = True
+    explains: ClassVar[bool] = True
+    scoring_s: ClassVar[float] = 6.0
 
     def read(self, source: Path, options: VideoDataOptions, seed: int) -> Dataset:
         """Read, check and split the videos at `source`."""
@@ -182,8 +184,43 @@ class VideoClassification(StartingTask):
         drawn = draw_classification(evaluation, outputs, labels, names, folder)
         if not drawn:
             return []
-        clips = split.examples["clips"]
-        return [*draw_videos(clips, outputs, labels, names, split.sources, folder), *drawn]
+        from septet.vision.figures import draw_explanations
+
+        clips, entries = split.examples["clips"], evaluation.get("explanations") or []
+        videos = draw_videos(clips, outputs, labels, names, split.sources, folder)
+        # Of each video that is explained, the frame that decided.
+        frames = {int(entry["row"]): clips[entry["row"], 0, entry["frame"]] for entry in entries}
+        return [*videos, *drawn, *draw_explanations(frames, entries, folder)]
+
+    def explain(
+        self, network: Any, weights: Any, inputs: Any, prepared: Prepared
+    ) -> list[Explanation]:
+        """Where and when in the first clip of each video its likeliest class was seen.
+
+        See `septet.vision.explaining`.
+        """
+        import keras
+
+        from septet.vision.explaining import explain_pictures
+
+        clips = self.encode(inputs, prepared)["clips"][:, :1]
+        # Of one clip; what averages over several needs the input beside all else.
+        of_clip = keras.Model(network.input, network.get_layer("logits").output)
+        return explain_pictures(of_clip, weights, clips, prepared["labels"])
+
+    def draw_explanations(
+        self, inputs: Any, explanations: Sequence[Explanation], prepared: Prepared
+    ) -> list[np.ndarray]:
+        """The frame of each video that decided, beside itself under where it did."""
+        from septet.vision.figures import pictures_beside
+
+        clips = self.encode(inputs, prepared)["clips"]
+        frames = [clip[0, each.frame or 0] for clip, each in zip(clips, explanations, strict=True)]
+        return pictures_beside(np.stack(frames), explanations)
+
+    def explainable(self, split: Split, row: int) -> np.ndarray:
+        """The frames of an example's first clip."""
+        return np.asarray(split.examples["clips"][row, 0])
 
     def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
         """Paths of the videos that paths, folders and glob patterns name."""

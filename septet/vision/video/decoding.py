@@ -18,11 +18,13 @@ import numpy as np
 
 from septet.data.workers import Worker, WorkerGone, command_of
 from septet.errors import DataError, MissingPackageError
+from septet.vision.cache import Kind
 from septet.vision.decoding import Undecodable
 from septet.vision.video.clips import Sampling
 
 SECONDS_A_VIDEO = 120.0
 MAX_WORKERS = 8
+DECODED_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,20 @@ class Request:
         box: Height and width that larger frames are resized to.
         exact: Resize smaller frames as well.
         sampling: Which frames.
+        how: As of `pixels.resize`.
     """
 
     box: tuple[int, int]
     exact: bool
     sampling: Sampling
+    how: str = "stretch"
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
         return {
             "box": list(self.box),
             "exact": self.exact,
+            "how": self.how,
             "frames": self.sampling.frames,
             "stride": self.sampling.stride,
             "clips": self.sampling.clips,
@@ -130,7 +135,9 @@ class VideoPool:
         shape = [header[key] for key in ("clips", "frames", "height", "width", "channels")]
         return Video(np.frombuffer(payload, np.uint8).reshape(shape), header)
 
-    def frames(self, path: str, box: tuple[int, int], stride: int) -> Iterator[np.ndarray]:
+    def frames(
+        self, path: str, box: tuple[int, int], stride: int, how: str = "stretch"
+    ) -> Iterator[np.ndarray]:
         """The frames of one video uint8 [height, width, 1 or 3], each when it is decoded.
 
         Raises:
@@ -139,7 +146,8 @@ class VideoPool:
         """
         worker, done = self._take_worker(), False
         try:
-            worker.send({"path": path, "box": list(box), "stride": stride, "stream": True})
+            asked = {"path": path, "box": list(box), "stride": stride, "how": how}
+            worker.send({**asked, "stream": True})
             while not done:
                 header, payload = worker.receive(self.seconds)
                 if "code" in header:
@@ -187,6 +195,18 @@ class VideoPool:
         with self.lock:
             while self.idle:
                 self.idle.pop().close()
+
+
+def kept(request: Request) -> Kind:
+    """How the cache has videos."""
+    return Kind(
+        folder="videos",
+        request=request.to_json(),
+        decode=lambda paths: shared_pool().decode(paths, request),
+        split=lambda video: (video.clips, video.known),
+        join=Video,
+        at_once=DECODED_AT_ONCE,
+    )
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import numpy as np
 from septet.errors import DataError
 from septet.vision.decoding import Undecodable
 from septet.vision.gathering import fit
-from septet.vision.inputs import encode_pictures
+from septet.vision.inputs import encode_pictures, input_size
 from septet.vision.sources import shown
 from septet.vision.video.clips import Sampling, clip_places, filled
 from septet.vision.video.decoding import Request, require_reader, shared_pool
@@ -35,20 +35,21 @@ def encode_videos(inputs: Sequence[Any] | Any, prepared: Mapping[str, Any]) -> n
         inputs = [inputs]
     inputs = list(inputs)
     sampling = Sampling(prepared["frames"], prepared["stride"], prepared["clips"])
-    size = (prepared["height"], prepared["width"], prepared["channels"])
+    height, width, channels, how = input_size(prepared)
+    size = (height, width, channels)
     stacked = np.empty((len(inputs), sampling.clips, sampling.frames, *size), np.uint8)
     files = [place for place, item in enumerate(inputs) if isinstance(item, str | os.PathLike)]
     paths = [os.path.realpath(os.fspath(inputs[place])) for place in files]
     _require_reader_for(paths)
-    request = Request(size[:2], True, sampling)
+    request = Request((height, width), True, sampling, how)
     for place, result in zip(files, shared_pool().decode(paths, request), strict=True):
         if isinstance(result, Undecodable):
             name = shown(str(inputs[place]))
             raise DataError(f"Input {place} ('{name}'): {result.reason} {result.remedy}")
         clips = result.clips[..., 0] if result.clips.shape[-1] == 1 else result.clips
-        stacked[place] = filled(fitted(clips, *size), sampling.clips)
+        stacked[place] = filled(fitted(clips, *size, how), sampling.clips)
     for place in sorted(set(range(len(inputs))) - set(files)):
-        frames = _frames(inputs[place], f"Input {place}", size)
+        frames = _frames(inputs[place], f"Input {place}", (*size, how))
         stacked[place] = filled(frames[clip_places(len(frames), sampling)], sampling.clips)
     return stacked
 
@@ -58,7 +59,7 @@ def _require_reader_for(paths: Sequence[str]) -> None:
         require_reader()
 
 
-def _frames(value: Any, name: str, size: tuple[int, int, int]) -> np.ndarray:
+def _frames(value: Any, name: str, size: tuple[int, int, int, str]) -> np.ndarray:
     """One video given as an array, uint8 [frames, height, width, channels]."""
     try:
         array = np.asarray(value)
@@ -86,12 +87,12 @@ def frames_of(source: Any, prepared: Mapping[str, Any]) -> Iterator[np.ndarray]:
     Raises:
         DataError: The video or a frame cannot be understood.
     """
-    size = (prepared["height"], prepared["width"], prepared["channels"])
+    size = input_size(prepared)
     if isinstance(source, str | os.PathLike):
         path = os.path.realpath(os.fspath(source))
         _require_reader_for([path])
         try:
-            for frame in shared_pool().frames(path, size[:2], prepared["stride"]):
+            for frame in shared_pool().frames(path, size[:2], prepared["stride"], size[3]):
                 yield fit(frame[..., 0] if frame.shape[-1] == 1 else frame, *size)
         except DataError as error:
             raise DataError(f"'{shown(str(source))}': {error}") from None

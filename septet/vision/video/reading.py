@@ -12,6 +12,7 @@ from septet.data.dataset import Dataset, Split
 from septet.data.scratch import ArrayList, new_array
 from septet.data.splitting import limited
 from septet.errors import DataError
+from septet.vision import cache
 from septet.vision.archives import read_archive
 from septet.vision.gathering import LARGEST_OWN_SIZE, SMALLEST_OWN_SIZE, Gathered, fit
 from septet.vision.reading import (
@@ -23,9 +24,9 @@ from septet.vision.reading import (
     split_rows,
 )
 from septet.vision.sources import Found, read_list, shown
-from septet.vision.video import cache, checks
+from septet.vision.video import checks
 from septet.vision.video.clips import Sampling, clip_places, filled
-from septet.vision.video.decoding import Request, Video, require_reader
+from septet.vision.video.decoding import Request, Video, kept, require_reader
 from septet.vision.video.options import VideoDataOptions
 from septet.vision.video.sources import VideoFolderReader
 from septet.vision.video.worker import is_same
@@ -66,13 +67,13 @@ def read_videos(source: Path, options: VideoDataOptions, seed: int) -> Dataset:
     rows = split_rows(gathered, options, seed)
     rows = reject_unknown_labels(gathered, rows, account)
     rows = limited(rows, options.limit, seed=seed, account=account, noun="videos")
-    height, width = frame_size(gathered, options.size, account)
+    height, width = frame_size(gathered, options, account)
     channels = options.channels or (3 if any(each.ndim == 5 for each in gathered.pixels) else 1)
     clips = max(len(each) for each in gathered.pixels)
     shape = (clips, options.frames, height, width, channels)
     splits = {
         name: Split(
-            {"clips": stack(gathered.pixels, chosen, shape)},
+            {"clips": stack(gathered.pixels, chosen, shape, options.fit)},
             np.array([gathered.labels[row] for row in chosen], dtype=object),
             [gathered.places[row] for row in chosen],
         )
@@ -83,6 +84,7 @@ def read_videos(source: Path, options: VideoDataOptions, seed: int) -> Dataset:
     labels = ordered(set(splits["train"].targets.tolist()), gathered.class_order)
     facts = {"labels": labels, "height": height, "width": width, "channels": channels}
     facts |= {"frames": options.frames, "stride": options.stride, "clips": clips}
+    facts["fit"] = options.fit
     return Dataset(splits, account, facts)
 
 
@@ -120,9 +122,10 @@ def _decoded(
     if any(not os.path.isdir(path) for path in paths):
         require_reader()
     side = options.size or LARGEST_OWN_SIZE
-    request = Request((side, side), options.size is not None, sampling)
+    exact = options.size is not None or options.fit != "stretch"
+    request = Request((side, side), exact, sampling, options.fit)
     videos, examples, facts = Videos(), [], []
-    for example, result in zip(found.examples, cache.decoded(paths, request), strict=True):
+    for example, result in zip(found.examples, cache.decoded(paths, kept(request)), strict=True):
         if not isinstance(result, Video):
             place = (example.file, example.line, result.reason, result.remedy)
             account.rejections.append(Rejection(result.code, *place))
@@ -153,12 +156,12 @@ def _sampled(whole: Gathered, sampling: Sampling) -> Videos:
     return videos
 
 
-def frame_size(gathered: Gathered, size: int | None, account: Account) -> tuple[int, int]:
+def frame_size(gathered: Gathered, options: VideoDataOptions, account: Account) -> tuple[int, int]:
     """Height and width that all frames get, said in a note where it was chosen."""
-    if size is not None:
-        return size, size
+    if options.size is not None:
+        return options.size, options.size
     sizes = set(gathered.originals)
-    if len(sizes) == 1:
+    if len(sizes) == 1 and options.fit == "stretch":
         height, width = next(iter(sizes))
         if SMALLEST_OWN_SIZE <= min(height, width) and max(height, width) <= LARGEST_OWN_SIZE:
             return height, width
@@ -172,7 +175,10 @@ def frame_size(gathered: Gathered, size: int | None, account: Account) -> tuple[
 
 
 def stack(
-    videos: ArrayList, rows: Sequence[int] | np.ndarray, shape: tuple[int, ...]
+    videos: ArrayList,
+    rows: Sequence[int] | np.ndarray,
+    shape: tuple[int, ...],
+    how: str = "stretch",
 ) -> np.ndarray:
     """Some of the videos as one array, uint8 [N, *shape], shape as in `read_videos`.
 
@@ -181,13 +187,16 @@ def stack(
     Raises:
         StorageError: They do not fit on the disk either.
     """
+    height, width, channels = shape[2:]
     stacked = new_array((len(rows), *shape), np.uint8)
     for place, row in enumerate(rows):
-        stacked[place] = filled(fitted(videos[row], *shape[2:]), shape[0])
+        stacked[place] = filled(fitted(videos[row], height, width, channels, how), shape[0])
     return stacked
 
 
-def fitted(clips: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
+def fitted(
+    clips: np.ndarray, height: int, width: int, channels: int, how: str = "stretch"
+) -> np.ndarray:
     """Clips uint8 [k, frames, h, w] or [k, frames, h, w, 3] as [k, frames, height, width, c]."""
     has_colour = clips.ndim == 5
     if clips.shape[2:4] == (height, width) and has_colour == (channels == 3):
@@ -195,5 +204,5 @@ def fitted(clips: np.ndarray, height: int, width: int, channels: int) -> np.ndar
     if clips.shape[2:4] == (height, width) and not has_colour:
         return np.repeat(clips[..., None], channels, axis=-1)
     flat = clips.reshape(-1, *clips.shape[2:])
-    frames = [fit(frame, height, width, channels) for frame in flat]
+    frames = [fit(frame, height, width, channels, how) for frame in flat]
     return np.stack(frames).reshape(*clips.shape[:2], height, width, channels)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from septet.evaluation.classification import ClassAnswer, class_answers
-from septet.vision.inputs import encode_pictures
+from septet.vision.inputs import encode_pictures, input_size
 from septet.vision.video.inputs import frames_of
 
 
@@ -37,8 +37,7 @@ class AnswerStream:
         Raises:
             DataError: The frame cannot be understood.
         """
-        size = (self._prepared[name] for name in ("height", "width", "channels"))
-        return self._answer(encode_pictures([frame], *size)[0])
+        return self._answer(encode_pictures([frame], *input_size(self._prepared))[0])
 
     def follow(self, source: Any) -> Iterator[tuple[int, ClassAnswer]]:
         """(frame number, answer) of each frame of a new video, as soon as it can be given.

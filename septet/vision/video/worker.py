@@ -42,10 +42,11 @@ def _answers(request: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bytes]]:
     box = (request["box"][0], request["box"][1])
     try:
         if request.get("stream"):
-            yield from _frame_by_frame(request["path"], box, request["stride"])
+            yield from _frame_by_frame(request["path"], box, request["stride"], request["how"])
             return
         sampling = Sampling(request["frames"], request["stride"], request["clips"])
-        yield decoded(request["path"], box, sampling, exact=request["exact"])
+        how = request["how"]
+        yield decoded(request["path"], box, sampling, exact=request["exact"], how=how)
         return
     except Unusable as problem:
         code, reason, remedy = problem.args
@@ -132,7 +133,7 @@ def in_order(name: str) -> tuple[list[tuple[int, int, str]], str]:
 
 
 def decoded(
-    path: str, box: tuple[int, int], sampling: Sampling, *, exact: bool
+    path: str, box: tuple[int, int], sampling: Sampling, *, exact: bool, how: str = "stretch"
 ) -> tuple[dict[str, Any], bytes]:
     """The clips of one video, 8-bit grey or colour, transparent parts on white.
 
@@ -141,6 +142,7 @@ def decoded(
         box: Height and width. Larger frames are resized to it (bilinear, both sides).
         sampling: Which frames.
         exact: Resize smaller frames as well.
+        how: As of `pixels.resize`.
 
     Returns:
         What is known of it ("clips", "frames", "height", "width" and "channels" of the pixels;
@@ -157,7 +159,7 @@ def decoded(
         folder = FrameFolder(path)
         places = clip_places(len(folder.paths), sampling)
         numbers = np.unique(places).tolist()
-        pictures = {number: _taken(folder.frame(number), box, exact=exact) for number in numbers}
+        pictures = {number: _taken(folder.frame(number), box, exact, how) for number in numbers}
         known = {"count": len(folder.paths), "format": "frames", "codec": "", "rate": 0.0}
         return _put_together(pictures, places, known)
     video = VideoFile(path)
@@ -165,14 +167,14 @@ def decoded(
         facts = video.facts
         count = facts.count
         places = clip_places(count, sampling)
-        pictures = _chosen(video, places, box, exact=exact)
+        pictures = _chosen(video, places, box, exact, how)
         if max(pictures, default=-1) < places.max():
             # Some frames are coded and never shown; those that are shown decide.
             count = _shown(video)
             if count == 0:
                 raise unusable("no-frames", "No frame can be decoded.", "Save it again.")
             places = clip_places(count, sampling)
-            pictures = _chosen(video, places, box, exact=exact)
+            pictures = _chosen(video, places, box, exact, how)
     finally:
         video.close()
     known = {
@@ -189,13 +191,13 @@ Taken = tuple[tuple[int, int], Any]
 
 
 def _chosen(
-    video: VideoFile, places: np.ndarray, box: tuple[int, int], *, exact: bool
+    video: VideoFile, places: np.ndarray, box: tuple[int, int], exact: bool, how: str
 ) -> dict[int, Taken]:
     """The frames at `places` by their number."""
     wanted, found = set(places.ravel().tolist()), {}
     for number, picture in enumerate(video.frames()):
         if number in wanted:
-            found[number] = _taken(picture, box, exact=exact)
+            found[number] = _taken(picture, box, exact, how)
         if number >= max(wanted):
             break
     return found
@@ -205,11 +207,11 @@ def _shown(video: VideoFile) -> int:
     return sum(1 for _ in video.frames())
 
 
-def _taken(picture: Any, box: tuple[int, int], *, exact: bool) -> Taken:
+def _taken(picture: Any, box: tuple[int, int], exact: bool, how: str) -> Taken:
     size = (picture.height, picture.width)
     picture = to_eight_bits(picture)
     if exact or size[0] > box[0] or size[1] > box[1]:
-        picture = resize(picture, box[0], box[1])
+        picture = resize(picture, box[0], box[1], how)
     return size, picture
 
 
@@ -254,7 +256,7 @@ def is_same(frame: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _frame_by_frame(
-    path: str, box: tuple[int, int], stride: int
+    path: str, box: tuple[int, int], stride: int, how: str
 ) -> Iterator[tuple[dict[str, Any], bytes]]:
     """Every `stride`th frame of a video, resized to the box, as soon as it is decoded."""
     video = None
@@ -267,7 +269,7 @@ def _frame_by_frame(
     try:
         for number, picture in enumerate(pictures):
             if number % stride == 0:
-                frame = resize(to_eight_bits(picture), *box)
+                frame = resize(to_eight_bits(picture), *box, how)
                 array = np.asarray(frame)
                 channels = 3 if array.ndim == 3 else 1
                 yield {"number": number, "channels": channels}, array.tobytes()

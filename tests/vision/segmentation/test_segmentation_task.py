@@ -27,6 +27,7 @@ PREPARED = {
     "width": 64,
     "channels": 3,
     "large": "resize",
+    "fit": "stretch",
     "mean": [127.0, 128.0, 129.0],
     "deviation": [70.0, 71.0, 72.0],
 }

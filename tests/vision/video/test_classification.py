@@ -43,6 +43,18 @@ def test_a_run_has_scores_a_report_and_pictures_of_frames(run):
     assert "The first test video of each class" in run.report.read_text(encoding="utf-8")
 
 
+def test_a_network_for_videos_says_where_and_when_it_saw_its_answer(run):
+    model = septet.load(run.folder / "model")
+    video = moving("left", seed=90, frames=6, height=16, width=16)[..., 0]
+    (explanation,) = model.explain([video])
+    assert explanation.answer == model.predict([video])[0].label
+    assert explanation.frame in range(6)
+    assert np.array(explanation.heat).max() == 1.0
+    (drawn,) = model.task.draw_explanations([video], [explanation], model.prepared)
+    assert drawn.dtype == np.uint8
+    assert (run.folder / "explanations.png").stat().st_size > 1000
+
+
 def test_streaming_ends_with_the_answer_for_the_clip(run):
     model = septet.load(run.folder / "model")
     video = moving("left", seed=90, frames=6, height=16, width=16)[..., 0]

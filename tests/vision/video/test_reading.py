@@ -11,7 +11,8 @@ from PIL import Image
 
 from septet.data.account import Account
 from septet.errors import DataError, MissingPackageError
-from septet.vision.video import cache, decoding
+from septet.vision import cache
+from septet.vision.video import decoding
 from septet.vision.video.options import VideoDataOptions
 from septet.vision.video.reading import read_videos
 from tests.vision.video.making import KINDS, moving, write_frames, write_set, write_video
@@ -189,9 +190,9 @@ def test_decoding_is_cached_and_done_again_when_a_file_changes(clean, monkeypatc
 def test_a_damaged_cache_is_not_believed(clean, own_cache):
     whole = read_videos(clean, OPTIONS, 0).splits["train"].examples["clips"]
     (entry,) = (own_cache / "videos").iterdir()
-    content = bytearray((entry / cache.CLIPS).read_bytes())
+    content = bytearray((entry / cache.PIXELS).read_bytes())
     content[1000] ^= 255
-    (entry / cache.CLIPS).write_bytes(bytes(content))
+    (entry / cache.PIXELS).write_bytes(bytes(content))
     again = read_videos(clean, OPTIONS, 0).splits["train"].examples["clips"]
     np.testing.assert_array_equal(whole, again)
 
@@ -199,7 +200,7 @@ def test_a_damaged_cache_is_not_believed(clean, own_cache):
 def test_the_cache_forgets_what_was_not_used_for_longest(tmp_path):
     for number in range(3):
         (tmp_path / f"{number}").mkdir()
-        (tmp_path / f"{number}" / cache.CLIPS).write_bytes(bytes(100))
+        (tmp_path / f"{number}" / cache.PIXELS).write_bytes(bytes(100))
         os.utime(tmp_path / f"{number}", (number, number))
     cache.remove_oldest(tmp_path, 250)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]

@@ -1,4 +1,4 @@
-"""Decoded videos kept in the user's cache: one array file a data set, read without decoding.
+"""What was decoded, kept in the user's cache: one array file a data set, read without decoding.
 
 An entry appears whole or not at all, and is taken only where it is what was written. It belongs
 to files of the same path, size, times and inode, and to the same request.
@@ -11,8 +11,8 @@ import os
 import shutil
 import time
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,39 @@ import numpy as np
 
 from septet.data.resources import cache_root, owner_only
 from septet.vision.decoding import Undecodable
-from septet.vision.video.decoding import Request, Video, VideoPool, shared_pool
 
-VERSION = 1
+VERSION = 2
 """Rises when the same file is decoded to other pixels."""
 MOST_BYTES = 32 << 30
 LEFTOVER_AGE_S = 24 * 3600.0
 """An entry that has been written for so long is of a process that was killed."""
-DECODED_AT_ONCE = 64
-CLIPS, KNOWN = "clips.bin", "known.json"
-Result = Video | Undecodable
+PIXELS, KNOWN = "pixels.bin", "known.json"
+
+Facts = dict[str, Any]
 
 
-def decoded(
-    paths: Sequence[str], request: Request, *, pool: VideoPool | None = None
-) -> Iterator[Result]:
+@dataclass(frozen=True)
+class Kind:
+    """How some kind of file is decoded, and what is kept of it.
+
+    Args:
+        folder: In the cache.
+        request: What is asked of the decoder, plain JSON values.
+        decode: One result for each path: an `Undecodable`, or one that has pixels.
+        split: A result's pixels, uint8, and all else that is known of it, plain JSON values.
+        join: A result of both.
+        at_once: Files that are decoded together.
+    """
+
+    folder: str
+    request: Mapping[str, Any]
+    decode: Callable[[Sequence[str]], Sequence[Any]]
+    split: Callable[[Any], tuple[np.ndarray, Facts]]
+    join: Callable[[np.ndarray, Facts], Any]
+    at_once: int
+
+
+def decoded(paths: Sequence[str], kind: Kind) -> Iterator[Any]:
     """The result for each path, in order: from the cache, or decoded and put there.
 
     Where the cache cannot be written, all are decoded every time.
@@ -42,29 +60,32 @@ def decoded(
     Raises:
         RunError: No worker can be started.
     """
-    place = entry_of(paths, request)
-    if place is not None and (kept := read_entry(place)) is not None:
+    place = entry_of(paths, kind)
+    if place is not None and (kept := read_entry(place, kind)) is not None:
         yield from kept
         return
-    writer = None if place is None else EntryWriter(place)
-    for begin in range(0, len(paths), DECODED_AT_ONCE):
-        for result in (pool or shared_pool()).decode(
-            paths[begin : begin + DECODED_AT_ONCE], request
-        ):
-            if writer is not None:
-                writer.add(result)
-            yield result
+    writer = None if place is None else EntryWriter(place, kind)
+    try:
+        for begin in range(0, len(paths), kind.at_once):
+            for result in kind.decode(paths[begin : begin + kind.at_once]):
+                if writer is not None:
+                    writer.add(result)
+                yield result
+    except BaseException:
+        if writer is not None:
+            writer.give_up()
+        raise
     if writer is not None:
         writer.finish()
 
 
-def entry_of(paths: Sequence[str], request: Request) -> Path | None:
+def entry_of(paths: Sequence[str], kind: Kind) -> Path | None:
     """The folder of these files' entry; None where there can be no cache."""
-    root = owner_only(cache_root() / "videos")
+    root = owner_only(cache_root() / kind.folder)
     if root is None or not paths:
         return None
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(json.dumps([VERSION, request.to_json()], sort_keys=True).encode())
+    digest.update(json.dumps([VERSION, kind.request], sort_keys=True).encode())
     for path in paths:
         for file in _files_of(path):
             try:
@@ -85,25 +106,27 @@ def _files_of(path: str) -> list[str]:
         return [path]
 
 
-def read_entry(place: Path) -> list[Result] | None:
+def read_entry(place: Path, kind: Kind) -> list[Any] | None:
     """All results of an entry, pixels in its file; None where it is absent or damaged."""
     try:
         known = json.loads((place / KNOWN).read_text(encoding="utf-8"))
-        size = (place / CLIPS).stat().st_size
-        if known["size"] != size or _checksum(place / CLIPS) != known["checksum"]:
+        size = (place / PIXELS).stat().st_size
+        if known["size"] != size or _checksum(place / PIXELS) != known["checksum"]:
             return None
-        pixels = np.memmap(place / CLIPS, np.uint8, "r") if size else np.zeros(0, np.uint8)
-        results: list[Result] = []
+        pixels = np.memmap(place / PIXELS, np.uint8, "r") if size else np.zeros(0, np.uint8)
+        results: list[Any] = []
         at = 0
         for fact in known["results"]:
             if "code" in fact:
                 results.append(Undecodable(fact["code"], fact["reason"], fact["remedy"]))
                 continue
-            shape = [fact[key] for key in ("clips", "frames", "height", "width", "channels")]
+            shape = fact["shape"]
             length = int(np.prod(shape))
-            results.append(Video(pixels[at : at + length].reshape(shape), fact))
+            results.append(kind.join(pixels[at : at + length].reshape(shape), fact["facts"]))
             at += length
         os.utime(place)
+        if at != size:
+            return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return results
@@ -120,18 +143,18 @@ def _checksum(path: Path) -> int:
 class EntryWriter:
     """Writes an entry beside its place and moves it there when it is whole."""
 
-    def __init__(self, place: Path):
+    def __init__(self, place: Path, kind: Kind):
         """Make the folder; a cache that cannot be written is done without."""
-        self.place = place
+        self.place, self.kind = place, kind
         self.folder = place.with_name(f".new-{os.getpid()}-{os.urandom(4).hex()}")
         self.facts: list[dict[str, Any]] = []
         self.size = self.checksum = 0
         self.file: Any = None
         with contextlib.suppress(OSError):
             self.folder.mkdir(mode=0o700)
-            self.file = (self.folder / CLIPS).open("wb")
+            self.file = (self.folder / PIXELS).open("wb")
 
-    def add(self, result: Result) -> None:
+    def add(self, result: Any) -> None:
         """Write one result."""
         if self.file is None:
             return
@@ -142,7 +165,8 @@ class EntryWriter:
                 return
             self.facts.append(asdict(result))
             return
-        content = np.ascontiguousarray(result.clips).reshape(-1).data
+        pixels, facts = self.kind.split(result)
+        content = np.ascontiguousarray(pixels).reshape(-1).data
         try:
             self.file.write(content)
         except OSError:
@@ -150,7 +174,7 @@ class EntryWriter:
             return
         self.size += len(content)
         self.checksum = zlib.crc32(content, self.checksum)
-        self.facts.append(result.known)
+        self.facts.append({"shape": list(pixels.shape), "facts": facts})
         if self.size > MOST_BYTES:
             self.give_up()
 
