@@ -5,6 +5,7 @@ changes of training pictures, on the host.
 """
 
 import functools
+import os
 from typing import Any
 
 from septet import backends
@@ -30,9 +31,10 @@ def start() -> str:
     if backend != "jax" and not getattr(jax.config, "jax_platforms", None):
         # An accelerator's memory is for the backend that trains.
         jax.config.update("jax_platforms", "cpu")
-    # Whoever starts a program waits for it anyway, and memory of the calling thread is kept. This
-    # does nothing where JAX has been used before, as by a model that was built.
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    if "JAX_CPU_ENABLE_ASYNC_DISPATCH" not in os.environ:
+        # Whoever starts a program waits for it anyway, and memory of the calling thread is kept.
+        # It does nothing where JAX has been used before, as by a model that was built.
+        jax.config.update("jax_cpu_enable_async_dispatch", False)
     # JAX makes this attribute at run time, unseen by type checkers.
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
         folder = resources.owner_only(resources.cache_root() / "xla")

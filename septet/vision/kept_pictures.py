@@ -18,7 +18,7 @@ def pictures(
     *,
     exact: bool,
     how: str = "stretch",
-    at_once: int = DECODED_AT_ONCE,
+    at_once: int | None = None,
 ) -> Iterator[Picture | Undecodable]:
     """One result for each path, in order; see `DecoderPool.decode`.
 
@@ -30,10 +30,11 @@ def pictures(
         return shared_pool().decode(part, box, exact=exact, how=how)
 
     request = {"box": list(box), "exact": exact, "how": how}
-    return _of(paths, Kind("pictures", request, decode, _split_picture, _joined_picture, at_once))
+    together = at_once or DECODED_AT_ONCE
+    return _of(paths, Kind("pictures", request, decode, _split_picture, _joined_picture, together))
 
 
-def masks(paths: Sequence[str], *, at_once: int = DECODED_AT_ONCE) -> Iterator[Mask | Undecodable]:
+def masks(paths: Sequence[str], *, at_once: int | None = None) -> Iterator[Mask | Undecodable]:
     """One result for each path, in order; see `DecoderPool.decode_masks`.
 
     Raises:
@@ -43,7 +44,8 @@ def masks(paths: Sequence[str], *, at_once: int = DECODED_AT_ONCE) -> Iterator[M
     def decode(part: Sequence[str]) -> list[Mask | Undecodable]:
         return shared_pool().decode_masks(part)
 
-    return _of(paths, Kind("masks", {}, decode, _split_mask, _joined_mask, at_once))
+    together = at_once or DECODED_AT_ONCE
+    return _of(paths, Kind("masks", {}, decode, _split_mask, _joined_mask, together))
 
 
 def _of(paths: Sequence[str], kind: Kind) -> Iterator:

@@ -31,7 +31,8 @@ def test_arrays_keep_pixels_labels_and_splits(tmp_path):
     dataset = read(tmp_path, content)
     assert [item for item in dataset.account.findings if item.severity != "note"] == []
     assert dataset.account.splits == {"train": 36, "validation": 4, "test": 10}
-    assert dataset.facts == {"labels": list("0123"), "height": 9, "width": 8, "channels": 1}
+    size = {"height": 9, "width": 8, "channels": 1, "fit": "stretch"}
+    assert dataset.facts == {"labels": list("0123"), **size}
     test = dataset.splits["test"]
     np.testing.assert_array_equal(test.examples["pictures"][..., 0], content["x_test"])
     assert test.sources[3] == "set.npz:x_test:3"

@@ -11,7 +11,7 @@ from PIL import Image
 from septet.data import scratch
 from septet.errors import DataError
 from septet.runs.receipt import hash_dataset
-from septet.vision import reading
+from septet.vision import kept_pictures
 from septet.vision.classification import ImageClassification
 from septet.vision.options import ImageDataOptions
 from septet.vision.reading import read_dataset
@@ -42,7 +42,8 @@ def test_a_clean_folder_is_quiet_split_and_balanced(tmp_path):
     assert (account.read, account.used) == (40, 40)
     assert account.splits == {"train": 32, "validation": 4, "test": 4}
     assert account.classes["cat"] == {"train": 16, "validation": 2, "test": 2}
-    assert dataset.facts == {"labels": ["cat", "dog"], "height": 12, "width": 12, "channels": 3}
+    size = {"height": 12, "width": 12, "channels": 3, "fit": "stretch"}
+    assert dataset.facts == {"labels": ["cat", "dog"], **size}
     train = dataset.splits["train"]
     assert train.examples["pictures"].dtype == np.uint8
     for pixels, label, place in zip(
@@ -290,7 +291,7 @@ def test_pictures_that_do_not_fit_into_memory_lie_in_files_and_are_the_same(tmp_
     expected = read_dataset(folder, ImageDataOptions(), 0)
     monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(scratch, "room_for_data", lambda: 2000)
-    monkeypatch.setattr(reading, "DECODED_AT_ONCE", 5)
+    monkeypatch.setattr(kept_pictures, "DECODED_AT_ONCE", 5)
     found = read_dataset(folder, ImageDataOptions(), 0)
     assert isinstance(found.splits["train"].examples["pictures"], np.memmap)
     assert hash_dataset(found) == hash_dataset(expected)
