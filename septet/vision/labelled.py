@@ -8,6 +8,7 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,14 +129,18 @@ def _say_unlabelled(
         known[folder].add(name)
     real = os.path.realpath(root)
     for folder, names in sorted(known.items()):
-        others = sorted(
-            entry.name
-            for entry in os.scandir(folder)
-            if entry.name not in names
-            and os.path.splitext(entry.name)[0] not in described
-            and not entry.name.startswith(".")
-            and os.path.splitext(entry.name)[1].lower() in EXTENSIONS
-        )
+        entries: list[str] = []
+        # A folder whose files may be opened and not listed has nothing to say.
+        with suppress(OSError):
+            entries = sorted(os.listdir(folder))
+        others = [
+            name
+            for name in entries
+            if name not in names
+            and os.path.splitext(name)[0] not in described
+            and not name.startswith(".")
+            and os.path.splitext(name)[1].lower() in EXTENSIONS
+        ]
         if others:
             message = (
                 f"{len(others)} pictures beside the {len(names)} labelled ones are in no file of "

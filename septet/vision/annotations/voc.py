@@ -101,7 +101,7 @@ def files_in(folder: Path) -> list[Path]:
 def read_voc(files: list[Path], root: Path, account: Account) -> Labelled:
     """Pictures and boxes of some files; splits as `ImageSets/Main` or the folders' names say."""
     complaints, labelled = Complaints(account), Labelled()
-    real, sets = os.path.realpath(root), _sets(root)
+    real, sets = os.path.realpath(root), listed(root, "Main")
     for file in files:
         name = shown(os.path.relpath(file, root))
         try:
@@ -147,11 +147,16 @@ def _folder_word(file: Path, root: Path) -> str:
     return {"valid": "val", "validation": "val"}.get(word, word)
 
 
-def _sets(root: Path) -> dict[str, str]:
-    """Split of each picture's name, as the lists in `ImageSets/Main` say."""
+def listed(root: Path, kind: str) -> dict[str, str]:
+    """Split of each picture's name, as the lists in `ImageSets` say; empty where there are none.
+
+    Args:
+        root: Of the set.
+        kind: Of the lists: "Main" for boxes, "Segmentation" for masks.
+    """
     found: dict[str, str] = {}
     for word, split in SETS.items():
-        path = root / "ImageSets" / "Main" / f"{word}.txt"
+        path = root / "ImageSets" / kind / f"{word}.txt"
         if path.is_file():
             for line in read_text(path, "a list of names").splitlines():
                 if line.split():

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from septet.data.account import Account
 from septet.errors import DataError
-from septet.vision.annotations.found import read_text
+from septet.vision.annotations import voc
 from septet.vision.sources import JUNK, SPLIT_NAMES, is_inside, reject, shown
 from septet.vision.worker import EXTENSIONS
 
@@ -28,8 +28,6 @@ MASK_ENDING = re.compile(
 """What the name of a mask may have after that of its picture."""
 PICTURE_ENDING = re.compile(r"[_\-. ](image|img|leftimg8bit|sat|rgb)$", re.I)
 MOST_FILES = 5_000_000
-LISTS = {"train": "train", "val": "validation", "test": "test"}
-"""Of Pascal VOC, in `ImageSets/Segmentation`."""
 NO_CLASSES = "segmentationobject"
 """VOC's folder of masks whose numbers are things and not classes."""
 
@@ -101,7 +99,7 @@ def find_masks(root: Path, account: Account) -> Found:
     real = os.path.realpath(root)
     pictures: dict[tuple[str | None, str], str] = {}
     masks: dict[tuple[str | None, str], str] = {}
-    legend_folders, listed, unlisted = [root], _listed(root), 0
+    legend_folders, listed, unlisted = [root], voc.listed(root, "Segmentation"), 0
     for path, folders in files_of(real, account):
         place = PurePosixPath(shown(os.path.relpath(path, real)).replace(os.sep, "/"))
         parts = [part.casefold() for part in place.parts[:-1]]
@@ -156,18 +154,6 @@ def find_masks(root: Path, account: Account) -> Found:
         )  # fmt: skip
     found = Found(legend_folders=legend_folders)
     _pair(pictures, masks, real, found, account)
-    return found
-
-
-def _listed(root: Path) -> dict[str, str]:
-    """Split of each name in the lists of Pascal VOC; empty where there are none."""
-    found: dict[str, str] = {}
-    for word, split in LISTS.items():
-        path = root / "ImageSets" / "Segmentation" / f"{word}.txt"
-        if path.is_file():
-            for line in read_text(path, "a list of names").splitlines():
-                if line.split():
-                    found.setdefault(line.split()[0], split)
     return found
 
 
