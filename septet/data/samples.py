@@ -433,9 +433,10 @@ SCENES = Sample(
     also=("semantic-segmentation",),
     summary="4,000 + 500 scenes of 160x160 pixels, made of cut-outs on photographs: boxes and "
     "masks of 8 classes",
-    licence="GPL-2.0 (cut-outs), GPL-2.0-or-later, CC-BY-SA-4.0 and BSD-3-Clause (photographs)",
-    origin="made here of Tux Paint's stamps (Kendrick and others, 2022), MATE's and Lomiri's "
-    "backgrounds and scikit-image's pictures",
+    licence="GPL-2.0 (cut-outs), GPL-2.0-or-later, LGPL-3.0, CC-BY-SA-4.0 and BSD-3-Clause "
+    "(photographs)",
+    origin="made here of Tux Paint's stamps (Kendrick and others, 2022), MATE's, Lomiri's and "
+    "Plasma's backgrounds and scikit-image's pictures",
     size=57_000_000,
     file="scenes",
     remote=Composed(
@@ -495,6 +496,31 @@ SCENES = Sample(
                 "51afaf958141279225d5dd6ad41fe5820efaeea3722fba30ee8cdf14b439ed10",
             ),
             Package(
+                "debian",
+                "plasma-workspace-wallpapers",
+                "5.27.5-2",
+                "https://deb.debian.org/debian/pool/main/p/plasma-workspace-wallpapers/"
+                "plasma-workspace-wallpapers_5.27.5-2_all.deb",
+                tuple(
+                    f"*/{name}.jpg"
+                    for name in (
+                        "BytheWater/contents/images/2560x1600",
+                        "ColdRipple/contents/images/2560x1600",
+                        "ColorfulCups/contents/images/2560x1600",
+                        "DarkestHour/contents/images/2560x1600",
+                        "EveningGlow/contents/images/2560x1600",
+                        "FallenLeaf/contents/images/2560x1600",
+                        "Grey/contents/images/2560x1600",
+                        "Kite/contents/images/2560x1600",
+                        "OneStandsOut/contents/images/2560x1600",
+                        "Path/contents/images/2560x1600",
+                        "Volna/contents/images/5120x2880",
+                        "summer_1am/contents/images/2560x1600",
+                    )
+                ),
+                "5ac272c2e5ae0f0bcfcf41b024b4f645b4252a587d10ba87ddea0c8fe7ba9d2b",
+            ),
+            Package(
                 "python",
                 "scikit-image",
                 "0.26.0",
@@ -519,7 +545,7 @@ SCENES = Sample(
         ),
         compose="septet.data.scenes:compose",
         licence_file="scenes-licence.txt",
-        version=3,
+        version=4,
     ),
 )
 LIBREOFFICE = Sample(

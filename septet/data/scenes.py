@@ -1,8 +1,8 @@
 """The sample `scenes`: cut-outs of Tux Paint on photographs, with exact boxes and masks.
 
-Cut-outs and photographs of the test occur in no training scene; pictures of one thing
-("lion", "lion-2") are on the same side. Training scenes vary more than those of the test:
-in colour, in shape, and by what is of no class.
+Cut-outs and photographs of the test occur in no training scene, though two cut-outs of one
+kind ("lion", "lion-2") may be on either side. Training scenes vary more than those of the
+test: in colour, in shape, and by what is of no class.
 """
 
 import hashlib
@@ -39,12 +39,13 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     "mammal": ("animals/mammals/",),
     "sign": ("town/roadsigns/",),
 }
-"""Folders of each class: 17 cut-outs or more that look alike enough to learn from."""
+"""Folders of each class: 15 cut-outs or more that look alike enough to learn from."""
 LEFT_OUT = re.compile(
     r"_mirror\.|/birds/cartoon/|/fruit/cartoon/|teddy|edward_bear|hedgehog|7spoke|wheel_tractor"
-    r"|railroad|stoplight|traffic_cone|cave_entrance"
+    r"|railroad|stoplight|traffic_cone|cave_entrance|/l_filled"
 )
-"""Drawn animals and fruit, toys, and what lies in a folder of a class without being of it."""
+"""Drawn animals and fruit, toys, and what lies in a folder of a class without being
+of it; the letter "l", which is an "I"."""
 SMALLEST = 0.2
 """Least length of an object's longer side as it is drawn, as a share of `SIDE`."""
 TURNS = {"coin": 180.0, "flower": 180.0, "letter": 10.0, "sign": 10.0, "house": 8.0}
@@ -70,6 +71,18 @@ PHOTOGRAPHS: Mapping[str, tuple[str, ...]] = {
         "picosdeeuropa_by_Aitzol_Berasategi.jpg",
         "sunset_by_Aitzol_Berasategi.jpg",
         "umang_by_Abhishek_Mudgal.jpg",
+        "BytheWater/contents/images/2560x1600.jpg",
+        "ColdRipple/contents/images/2560x1600.jpg",
+        "ColorfulCups/contents/images/2560x1600.jpg",
+        "DarkestHour/contents/images/2560x1600.jpg",
+        "EveningGlow/contents/images/2560x1600.jpg",
+        "FallenLeaf/contents/images/2560x1600.jpg",
+        "Grey/contents/images/2560x1600.jpg",
+        "Kite/contents/images/2560x1600.jpg",
+        "OneStandsOut/contents/images/2560x1600.jpg",
+        "Path/contents/images/2560x1600.jpg",
+        "summer_1am/contents/images/2560x1600.jpg",
+        "Volna/contents/images/5120x2880.jpg",
         "data/astronaut.png",
         "data/brick.png",
         "data/gravel.png",
@@ -143,28 +156,20 @@ def read_cutouts(contents: Mapping[str, bytes]) -> dict[str, list[list[Cutout]]]
 
 
 def divided(paths: Sequence[str]) -> dict[str, list[str]]:
-    """Paths by split: a quarter for the test, what shows the same thing together.
+    """Paths by split, a quarter for the test: those whose file names have the least SHA-256.
 
-    The same thing is what has the same first word in its name, as "lion" and "lion-2"; a
-    thing with many pictures is for training.
+    Names that differ in case alone ("s" and "S") are of one shape, and stay together.
     """
-    things: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for path in sorted(paths):
-        things.setdefault(thing_of(path), []).append(path)
-    order = sorted(things, key=lambda thing: hashlib.sha256(thing.encode()).digest())
+        names.setdefault(PurePosixPath(path).name.casefold(), []).append(path)
+    order = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
     wanted = round(TEST_SHARE * len(paths))
     test: list[str] = []
-    for thing in order:
-        if len(test) + len(things[thing]) <= wanted and 3 * len(things[thing]) <= wanted + 2:
-            test.extend(things[thing])
+    for name in order:
+        if len(test) + len(names[name]) <= wanted:
+            test.extend(names[name])
     return {"train": sorted(set(paths) - set(test)), "test": sorted(test)}
-
-
-def thing_of(path: str) -> str:
-    """The first word of a picture's name; of one that has none, its folder."""
-    place = PurePosixPath(path)
-    words = re.findall("[a-z]+", place.stem.casefold())
-    return words[0] if words else str(place.parent)
 
 
 def _opened(content: bytes) -> "Image.Image":

@@ -16,7 +16,9 @@ from septet.data.composing import (
     recoloured,
     run_lengths,
 )
-from septet.data.scenes import COLOURS, divided, thing_of
+from septet.data.scenes import COLOURS, divided
+
+CASES = {"lower": str.lower, "upper": str.upper}
 
 
 def disc(colour, category):
@@ -99,15 +101,19 @@ def test_full_and_empty_masks_have_run_lengths():
     assert run_lengths(np.ones((2, 3), bool)) == [0, 6]
 
 
-def test_what_shows_one_thing_stays_on_one_side():
-    names = [f"{scenes.STAMPS}animals/{name}" for name in ("lion.png", "lion-2.png", "lion_3.png")]
-    assert {thing_of(name) for name in names} == {"lion"}
-    assert thing_of("money/euro/001.png") == "money/euro"
+def test_a_quarter_of_the_cut_outs_is_for_the_test_in_whatever_order_they_come():
     paths = [f"a/{word}{n}.png" for word in "abcdefghij" for n in (1, 2)]
     split = divided(paths)
-    things = {name: {thing_of(path) for path in split[name]} for name in split}
-    assert not things["train"] & things["test"]
     assert sorted(split["train"] + split["test"]) == sorted(paths)
+    assert len(split["test"]) == 5
+    assert divided(paths[::-1]) == split
+
+
+def test_letters_of_one_shape_stay_on_one_side():
+    paths = [f"{case}/{f(n)}.png" for n in "abcdefgh" for case, f in CASES.items()]
+    split = divided(paths)
+    names = {side: {path.split("/")[1].casefold() for path in split[side]} for side in split}
+    assert not names["train"] & names["test"]
     assert len(split["test"]) == 4
 
 
