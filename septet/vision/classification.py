@@ -1,6 +1,6 @@
 """The task image-classification: which class each picture belongs to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -11,12 +11,12 @@ from septet.data.array_files import parts
 from septet.data.dataset import Dataset, Split
 from septet.errors import ConfigError, DataError
 from septet.evaluation.classification import ClassAnswer, class_answers, evaluate_classification
-from septet.task import Arrays, Augment, Explanation, Prepared
+from septet.task import Arrays, Augment, Prepared
 from septet.vision import inputs as vision_inputs
 from septet.vision import starting
 from septet.vision.options import Architecture, ImageDataOptions, ImageModelOptions
+from septet.vision.picture_task import PictureTask
 from septet.vision.reading import read_dataset
-from septet.vision.starting import StartingTask
 
 NAMED_BY_KERAS = {name for name in get_args(Architecture) if name[0].isupper()}
 CLASSIFIERS = ("cnn", "keras-application", "picture-classifier", "resnet")
@@ -58,7 +58,7 @@ class PreparedPictures(BaseModel):
         return self
 
 
-class ImageClassification(StartingTask):
+class ImageClassification(PictureTask):
     """Which class each picture belongs to."""
 
     name: ClassVar[str] = "image-classification"
@@ -85,6 +85,7 @@ class ImageClassification(StartingTask):
     monitor: ClassVar[tuple[str, str]] = ("validation_accuracy", "max")
     loss: ClassVar[str] = "softmax"
     explains: ClassVar[bool] = True
+    has_applications: ClassVar[bool] = True
     scoring_s: ClassVar[float] = 5.0
 
     def read(self, source: Path, options: ImageDataOptions, seed: int) -> Dataset:
@@ -213,31 +214,6 @@ class ImageClassification(StartingTask):
         pictures = split.examples["pictures"]
         drawn += draw_mistakes(pictures, outputs, labels, names, split.sources, folder)
         return drawn + draw_explanations(pictures, evaluation.get("explanations") or [], folder)
-
-    def explain(
-        self, network: Any, weights: Any, inputs: Any, prepared: Prepared
-    ) -> list[Explanation]:
-        """Where in each picture the likeliest class was seen; see `septet.vision.explaining`."""
-        from septet.vision.explaining import explain_pictures
-
-        pictures = self.encode(inputs, prepared)["pictures"]
-        return explain_pictures(network, weights, pictures, prepared["labels"])
-
-    def draw_explanations(
-        self, inputs: Any, explanations: Sequence[Explanation], prepared: Prepared
-    ) -> list[np.ndarray]:
-        """Each picture beside itself under what decided, enlarged where it is small."""
-        from septet.vision.figures import pictures_beside
-
-        return pictures_beside(self.encode(inputs, prepared)["pictures"], explanations)
-
-    def explainable(self, split: Split, row: int) -> np.ndarray:
-        """The picture of an example."""
-        return np.asarray(split.examples["pictures"][row])
-
-    def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
-        """Paths of the pictures that paths, folders and glob patterns name."""
-        return vision_inputs.inputs_from_arguments(arguments)
 
 
 def _started(

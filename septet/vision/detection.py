@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -20,7 +20,7 @@ from septet.evaluation.detection import (
     quick_scores,
     require_pycocotools,
 )
-from septet.task import Answerer, Arrays, Augment, Explanation, Prepared, Summarize
+from septet.task import Answerer, Arrays, Augment, Prepared, Summarize
 from septet.vision import geometry, starting
 from septet.vision import inputs as vision_inputs
 from septet.vision.classification import Label, PreparedPictures, channel_scales
@@ -31,7 +31,10 @@ from septet.vision.detection_options import (
     DetectionModelOptions,
 )
 from septet.vision.labelled import read_labelled, with_channels
-from septet.vision.starting import StartingTask
+from septet.vision.picture_task import PictureTask
+
+if TYPE_CHECKING:
+    from septet.vision.explaining import Aim
 
 STRIDES = (8, 16, 32)
 ANSWERED_AT_ONCE = 32
@@ -92,7 +95,7 @@ class BoxesAnswer:
         return None if self.pixels is None else drawn_boxes(self.pixels, self.boxes)
 
 
-class ObjectDetection(StartingTask):
+class ObjectDetection(PictureTask):
     """Where things are in a picture, and of which class."""
 
     name: ClassVar[str] = "object-detection"
@@ -272,35 +275,15 @@ class ObjectDetection(StartingTask):
         pictures, entries = split.examples["pictures"], evaluation.get("explanations") or []
         return drawn + draw_explanations(pictures, entries, folder)
 
-    def explain(
-        self, network: Any, weights: Any, inputs: Any, prepared: Prepared
-    ) -> list[Explanation]:
-        """Where in each picture its surest box was seen; see `septet.vision.explaining`."""
-        from septet.vision.explaining import explain_pictures, surest_box
+    def aim(self, labels: Sequence[str]) -> "Aim":
+        """The surest box."""
+        from septet.vision.explaining import surest_box
 
-        labels = prepared["labels"]
-        pictures = self.encode(inputs, prepared)["pictures"]
-        return explain_pictures(network, weights, pictures, labels, surest_box(len(labels)))
-
-    def draw_explanations(
-        self, inputs: Any, explanations: Sequence[Explanation], prepared: Prepared
-    ) -> list[np.ndarray]:
-        """Each picture beside itself under what decided, as the network sees it."""
-        from septet.vision.figures import pictures_beside
-
-        return pictures_beside(self.encode(inputs, prepared)["pictures"], explanations)
+        return surest_box(len(labels))
 
     def truth(self, split: Split, row: int) -> list[str]:
         """The classes of the labelled boxes."""
         return sorted({label for label, *_ in json.loads(split.targets[row])})
-
-    def explainable(self, split: Split, row: int) -> np.ndarray:
-        """The picture of an example."""
-        return np.asarray(split.examples["pictures"][row])
-
-    def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
-        """Paths of the pictures that paths, folders and glob patterns name."""
-        return vision_inputs.inputs_from_arguments(arguments)
 
 
 def _arguments(prepared: Prepared, options: DetectionModelOptions) -> dict[str, Any]:

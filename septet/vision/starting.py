@@ -10,7 +10,7 @@ from abc import ABC
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -52,8 +52,12 @@ class Start:
         return Path(self.place)
 
 
-def find(text: str) -> Start:
+def find(text: str, has_applications: bool = True) -> Start:
     """What a text names: a file or folder, a run, or a Keras application.
+
+    Args:
+        text: From a user.
+        has_applications: A text that names nothing is told of Keras' applications.
 
     Raises:
         WeightsError: None of them.
@@ -81,10 +85,14 @@ def find(text: str) -> Start:
     try:
         run = RunFolder.find(runs_root(), text)
     except RunNotFoundError:
+        said, given = "to start from", "a model folder or a KerasHub preset"
+        if has_applications:
+            said = "to start from, nor a Keras application of that name"
+            names = ", ".join(sorted(APPLICATIONS))
+            given = f"a model folder, a KerasHub preset, or one of: {names}"
         raise WeightsError(
-            f"There is no file, folder or run '{text}' to start from, nor a Keras application of "
-            f"that name. Give a .safetensors file, a run, a model folder, a KerasHub preset, or "
-            f"one of: {', '.join(sorted(APPLICATIONS))}."
+            f"There is no file, folder or run '{text}' {said}. Give a .safetensors file, a run, "
+            f"{given}."
         ) from None
     if not (run.model / "model.json").is_file():
         raise WeightsError(
@@ -365,7 +373,7 @@ def _place(path: str) -> int:
     return int(found.group(1)) if found else -1
 
 
-def locate(settings: Mapping[str, Any]) -> dict[str, Any]:
+def locate(settings: Mapping[str, Any], has_applications: bool) -> dict[str, Any]:
     """Settings whose `pretrained` names the same from everywhere and later.
 
     Raises:
@@ -376,16 +384,19 @@ def locate(settings: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(text, str):
         if not text:
             raise InputError("Setting 'model.pretrained' is empty. Name weights, or leave it out.")
-        found["pretrained"] = find(text).place
+        found["pretrained"] = find(text, has_applications).place
     return found
 
 
 class StartingTask(Task, ABC):
     """A task whose network may start from weights; `architecture` is given to heed them."""
 
+    has_applications: ClassVar[bool] = False
+    """Whether it may start from Keras' applications."""
+
     def settle(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Settings whose `pretrained` names the same from everywhere and later."""
-        return locate(settings)
+        return locate(settings, self.has_applications)
 
     def pretrained(self, options: "StartOptions") -> str | None:
         """SHA-256 of the weights that training starts from."""

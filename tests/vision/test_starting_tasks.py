@@ -11,6 +11,7 @@ from septet import registry
 from septet.errors import ConfigError, WeightsError
 from septet.runs.networks import build_apart
 from septet.vision import starting
+from septet.vision.classification import ImageClassification
 from septet.vision.detection import ObjectDetection
 from septet.vision.detection_options import DetectionModelOptions
 from septet.vision.segmentation.options import SegmentationModelOptions
@@ -186,7 +187,6 @@ def test_a_classifier_takes_the_backbone_of_a_detector(tmp_path):
     weights = good_folder(
         tmp_path / "first", task.name, prepared=BOXES, architecture="detector", arguments=arguments
     )
-    from septet.vision.classification import ImageClassification
     from septet.vision.options import ImageModelOptions
 
     prepared = {**prepared_pictures(["cat", "dog"]), **COLOUR}
@@ -205,3 +205,12 @@ def test_find_is_what_settles_names(tmp_path):
     settled = ObjectDetection().settle({"pretrained": str(tmp_path / "first"), "scale": 0.1})
     assert settled == {"pretrained": str(tmp_path / "first"), "scale": 0.1}
     assert starting.find(settled["pretrained"]).kind == "folder"
+
+
+@pytest.mark.parametrize("task", [ObjectDetection(), SemanticSegmentation(), VideoClassification()])
+def test_a_wrong_name_is_not_told_of_what_the_task_cannot_start_from(task):
+    with pytest.raises(WeightsError, match="no file, folder or run 'no-such'") as caught:
+        task.settle({"pretrained": "no-such"})
+    assert "MobileNetV2" not in str(caught.value)
+    with pytest.raises(WeightsError, match="MobileNetV2"):
+        ImageClassification().settle({"pretrained": "no-such"})

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -12,11 +12,12 @@ from septet.config import TrainingOptions
 from septet.data.dataset import Dataset, Split
 from septet.engine.losses import Loss
 from septet.errors import ConfigError, DataError
-from septet.task import Answerer, Arrays, Augment, Explanation, Prepared, Summarize
+from septet.task import Answerer, Arrays, Augment, Prepared, Summarize
 from septet.vision import inputs as vision_inputs
 from septet.vision import starting
 from septet.vision.classification import Label, PreparedPictures, channel_scales
 from septet.vision.gathering import fit
+from septet.vision.picture_task import PictureTask
 from septet.vision.segmentation import losses, scores
 from septet.vision.segmentation.answers import (
     SegmentationAnswer,
@@ -33,7 +34,9 @@ from septet.vision.segmentation.options import (
 )
 from septet.vision.segmentation.packing import packed, unpacked
 from septet.vision.segmentation.reading import MULTIPLE, fit_classes, read_segments
-from septet.vision.starting import StartingTask
+
+if TYPE_CHECKING:
+    from septet.vision.explaining import Aim
 
 LARGEST_FILTERS = 256
 SMALLEST_MAP = 5
@@ -65,7 +68,7 @@ class PreparedSegments(PreparedPictures):
         return self
 
 
-class SemanticSegmentation(StartingTask):
+class SemanticSegmentation(PictureTask):
     """Which class every pixel of a picture belongs to."""
 
     name: ClassVar[str] = "semantic-segmentation"
@@ -249,39 +252,17 @@ class SemanticSegmentation(StartingTask):
         entries = evaluation.get("explanations") or []
         return drawn + draw_explanations(pictures, entries, folder)
 
-    def explain(
-        self, network: Any, weights: Any, inputs: Any, prepared: Prepared
-    ) -> list[Explanation]:
-        """Where in each picture its largest class was seen; see `septet.vision.explaining`."""
-        from septet.vision.explaining import explain_pictures, largest_class
+    def aim(self, labels: Sequence[str]) -> "Aim":
+        """The largest class."""
+        from septet.vision.explaining import largest_class
 
-        labels = prepared["labels"]
-        pictures = self.encode(inputs, prepared)["pictures"]
-        return explain_pictures(
-            network, weights, pictures, labels, largest_class(clear_class(labels))
-        )
-
-    def draw_explanations(
-        self, inputs: Any, explanations: Sequence[Explanation], prepared: Prepared
-    ) -> list[np.ndarray]:
-        """Each picture beside itself under what decided, as the network sees it."""
-        from septet.vision.figures import pictures_beside
-
-        return pictures_beside(self.encode(inputs, prepared)["pictures"], explanations)
+        return largest_class(clear_class(labels))
 
     def truth(self, split: Split, row: int) -> list[str]:
         """The classes that the mask shows, without the background."""
         names = str(split.examples["classes"][row]).split("\n")
         numbers = [n for n in np.unique(split.targets[row]).tolist() if n < len(names)]
         return [names[n] for n in numbers if n != clear_class(names)]
-
-    def explainable(self, split: Split, row: int) -> np.ndarray:
-        """The picture of an example."""
-        return np.asarray(split.examples["pictures"][row])
-
-    def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
-        """Paths of the pictures that paths, folders and glob patterns name."""
-        return vision_inputs.inputs_from_arguments(arguments)
 
 
 def _head_over(source: starting.Start, options: SegmentationModelOptions) -> dict[str, Any]:
