@@ -156,7 +156,16 @@ class TextClassification(Task):
         """
         if labelling.has_several(prepared):
             labelling.start_from_shares(network, prepared)
-        return None if options.pretrained is None else encoder_start.start(network, options, note)
+        if options.pretrained is not None:
+            return encoder_start.start(network, options, note)
+        if options.architecture == "auto":
+            count = _checked(prepared).num_examples
+            fewer = "fewer than" if count < MANY_TEXTS else "at least"
+            note(
+                f"The network is '{self.architecture(prepared, options)[0]}', as it is for "
+                f"{fewer} {MANY_TEXTS:,} texts of training; model.architecture chooses another."
+            )
+        return None
 
     def arrays(self, split: Split, prepared: Prepared) -> tuple[Arrays, np.ndarray]:
         """Tokens, int32 [texts, length], and labels, int32 [texts] or uint8 [texts, labels]."""

@@ -19,6 +19,12 @@ QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*')
 KEYWORD = re.compile(r"(msgctxt|msgid_plural|msgid|msgstr(?:\[(\d{1,3})\])?)\s+(?=\")")
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
 LANGUAGE = re.compile(r"^Language:[ \t]*([A-Za-z]{2,3}(?:[-_@.][A-Za-z0-9]+)*)", re.MULTILINE)
+UTF_8 = "utf-8"
+MOST_HEADER = 1 << 16
+"""Bytes within which a catalog's header is."""
+PLAIN = "".join(map(chr, range(32, 127))) + "\n"
+LINES = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$")
+SURROGATES = re.compile("[\udc80-\udcff]")
 CHARSET = re.compile(r"charset=([A-Za-z0-9_.:-]+)")
 
 Problem = tuple[str, str, str]
@@ -105,8 +111,13 @@ def _text(data: bytes, name: str) -> Iterator[Message]:
     if data[:4] in (struct.pack("<I", MAGIC), struct.pack(">I", MAGIC)):
         raise DataError(f"{name} is a compiled catalog; give it the ending .mo.")
     text = data.removeprefix(b"\xef\xbb\xbf")
-    lines = split_lines(text.decode("utf-8", "surrogateescape"))
-    bad_bytes = undecodable_bytes(text, len(data) - len(text))
+    charset = _declared_charset(text, name) if text == data else UTF_8
+    if charset == UTF_8:
+        decoded = text.decode(charset, "surrogateescape")
+        bad_bytes = undecodable_bytes(text, len(data) - len(text))
+    else:
+        decoded, bad_bytes = _decoded(text, charset, name)
+    lines = split_lines(decoded)
     if not any(KEYWORD.match(line) for line in lines):
         raise DataError(f"{name} is no catalog of gettext: no line of it begins with msgid.")
     message, part, is_fuzzy = None, None, False
@@ -131,8 +142,9 @@ def _text(data: bytes, name: str) -> Iterator[Message]:
         if message is None:
             message = Message(number)
         if number in bad_bytes:
-            reason = f"Byte {bad_bytes[number]} of the file is not UTF-8."
-            message.problem = ("undecodable-byte", reason, "Save the file as UTF-8.")
+            reason = f"Byte {bad_bytes[number]} of the file is not {charset.upper()}."
+            remedy = "Save the file in the encoding that its header names, best UTF-8."
+            message.problem = ("undecodable-byte", reason, remedy)
             continue
         rest = line
         if keyword is not None:
@@ -147,6 +159,48 @@ def _text(data: bytes, name: str) -> Iterator[Message]:
         message.parts[part].append(_unescaped(quoted.group(1)))
     if message is not None:
         yield message
+
+
+def _declared_charset(text: bytes, name: str) -> str:
+    """The encoding that a .po file's header names; UTF-8 where it names none.
+
+    Raises:
+        DataError: It is not known, or one in which the header itself would read differently.
+    """
+    found = CHARSET.search(text[:MOST_HEADER].decode("latin-1"))
+    declared = found.group(1) if found else UTF_8
+    # What a template says before it is filled in.
+    if declared.upper() in ("CHARSET", "UTF-8", "UTF8", "ASCII", "US-ASCII"):
+        return UTF_8
+    charset = _known_charset(declared, name)
+    try:
+        is_plain = PLAIN.encode(charset) == PLAIN.encode("ascii")
+    except UnicodeError:
+        is_plain = False
+    if not is_plain:
+        raise DataError(f"{name} says that it is in {declared[:40]}, and is not. Save it as UTF-8.")
+    return charset
+
+
+def _decoded(data: bytes, charset: str, name: str) -> tuple[str, dict[int, int]]:
+    """The text, and the offset of the first wrong byte of each line (from 1) that has one.
+
+    Raises:
+        DataError: The encoding cannot say which bytes are none of it.
+    """
+    try:
+        text = data.decode(charset, "surrogateescape")
+        found: dict[int, int] = {}
+        place = 0
+        for number, line in enumerate(LINES.findall(text), 1):
+            bad = SURROGATES.search(line)
+            if bad is not None:
+                before = line[: bad.start()].encode(charset, "surrogateescape")
+                found[number] = place + len(before)
+            place += len(line.encode(charset, "surrogateescape"))
+    except UnicodeError:
+        raise DataError(f"{name} is not in {charset[:40]}, as it says. Save it as UTF-8.") from None
+    return text, found
 
 
 def _unescaped(text: str) -> str:

@@ -15,7 +15,7 @@ from septet.language.gettext_files import read_catalogs
 from septet.language.languages import common_words_in
 from septet.language.line_files import find_line_files, read_line_files
 from septet.language.pairs import Pairs
-from septet.language.tmx import read_tmx
+from septet.language.tmx import read_memories
 from septet.language.translation_options import TranslationDataOptions
 
 MEMORIES = frozenset({".tmx"})
@@ -52,7 +52,7 @@ def _read(source: Path, options: TranslationDataOptions, account: Account) -> Pa
         return read_line_files(lines, wanted, account)
     files = [path for path in inside if not path.name.startswith(".") and not path.is_dir()]
     if suffix in MEMORIES and not is_folder:
-        return read_tmx(source, wanted, account)
+        return read_memories([source], wanted, account)
     if suffix in CATALOGS and not is_folder:
         return _catalogs([source], wanted, account)
     if is_folder and not any(path.suffix.lower() in TABLES for path in files):
@@ -70,22 +70,17 @@ def _read(source: Path, options: TranslationDataOptions, account: Account) -> Pa
 def _folder(
     source: Path, files: Sequence[Path], wanted: tuple[str | None, str | None], account: Account
 ) -> Pairs:
-    """A folder of catalogs, or with one translation memory."""
+    """A folder of translation memories, or of catalogs."""
     memories = [path for path in files if path.suffix.lower() in MEMORIES]
     catalogs = [path for path in files if path.suffix.lower() in CATALOGS]
     used = memories or catalogs
     if not used:
         raise DataError(f"The folder {shown(source.name)} has no parallel text. Expected {FORMS}.")
-    if len(memories) > 1:
-        raise DataError(
-            f"The folder {shown(source.name)} has {len(memories)} translation memories. Name one "
-            "of them."
-        )
     for path in files:
         if path not in used:
             account.note("ignored-file", shown(path.name), "Not used: it is no parallel text.")
     if memories:
-        return read_tmx(memories[0], wanted, account)
+        return read_memories(sorted(memories), wanted, account)
     return _catalogs(catalogs, wanted, account)
 
 

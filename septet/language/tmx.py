@@ -5,6 +5,7 @@ unread: entities of its own, other files, deep nesting.
 """
 
 import codecs
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
@@ -35,11 +36,62 @@ class Unit:
     segments: dict[str, str] = field(default_factory=dict)
 
 
-def read_tmx(path: Path, wanted: tuple[str | None, str | None], account: Account) -> Pairs:
-    """The pairs of a translation memory; a unit without both languages becomes a rejection.
+@dataclass
+class Memory:
+    """A file's units, and where it breaks off and why."""
+
+    name: str
+    units: list[Unit]
+    problem: tuple[int, str] | None
+
+
+def read_memories(
+    paths: Sequence[Path], wanted: tuple[str | None, str | None], account: Account
+) -> Pairs:
+    """The pairs of translation memories; a unit without both languages becomes a rejection.
 
     Raises:
-        DataError: The file as a whole is no translation memory, or has other languages.
+        DataError: A file as a whole is no translation memory, or they have other languages.
+    """
+    memories = [_read(path) for path in paths]
+    units = [unit for memory in memories for unit in memory.units]
+    every = list(dict.fromkeys(language for unit in units for language in unit.segments))
+    shown_name = memories[0].name if len(memories) == 1 else f"{len(memories)} memories"
+    pairs = Pairs(choose_two(every, _matching(every, wanted), shown_name))
+    for memory in memories:
+        _take(memory, pairs, account)
+    return pairs
+
+
+def _take(memory: Memory, pairs: Pairs, account: Account) -> None:
+    """A file's units as pairs or rejections."""
+    name = memory.name
+    account.read += len(memory.units)
+    for unit in memory.units:
+        missing = [language for language in pairs.names if language not in unit.segments]
+        if missing:
+            reason = f"The unit has no segment in '{missing[0]}'."
+            account.rejections.append(
+                Rejection(
+                    "missing-language", name, unit.line, reason, "Add it, or remove the unit."
+                )
+            )
+        else:
+            source, target = (unit.segments[language] for language in pairs.names)
+            pairs.add(source, target, name, unit.line, "")
+    if memory.problem is not None:
+        line, reason = memory.problem
+        account.read += 1
+        remedy = "Mend it there; what follows was not read."
+        account.rejections.append(Rejection("broken-xml", name, line, reason, remedy))
+        account.forbid("broken-xml", f"{name}:{line}", reason, remedy)
+
+
+def _read(path: Path) -> Memory:
+    """One file.
+
+    Raises:
+        DataError: It is no translation memory.
     """
     name = shown(path.name)
     check_regular(path, name)
@@ -59,29 +111,7 @@ def read_tmx(path: Path, wanted: tuple[str | None, str | None], account: Account
             ) from None
     if not reader.is_tmx:
         raise DataError(f"{name} is XML, but no translation memory (TMX): it has no <tmx>.")
-    units = reader.units
-    account.read += len(units)
-    every = list(dict.fromkeys(language for unit in units for language in unit.segments))
-    pairs = Pairs(choose_two(every, _matching(every, wanted), name))
-    for unit in units:
-        missing = [language for language in pairs.names if language not in unit.segments]
-        if missing:
-            reason = f"The unit has no segment in '{missing[0]}'."
-            account.rejections.append(
-                Rejection(
-                    "missing-language", name, unit.line, reason, "Add it, or remove the unit."
-                )
-            )
-        else:
-            source, target = (unit.segments[language] for language in pairs.names)
-            pairs.add(source, target, name, unit.line, "")
-    if problem is not None:
-        line, reason = problem
-        account.read += 1
-        remedy = "Mend it there; what follows was not read."
-        account.rejections.append(Rejection("broken-xml", name, line, reason, remedy))
-        account.forbid("broken-xml", f"{name}:{line}", reason, remedy)
-    return pairs
+    return Memory(name, reader.units, problem)
 
 
 def _problem(reader: "_Reader", error: Exception, data: bytes) -> tuple[int, str]:

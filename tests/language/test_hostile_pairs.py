@@ -14,7 +14,12 @@ from septet.errors import DataError
 from septet.language.pair_reading import read_dataset
 from septet.language.translation_options import TranslationDataOptions
 from tests.language import hostile
-from tests.language.hostile import MOST_MEMORY_KB, hostile_contents, memory_kb
+from tests.language.hostile import (
+    MOST_MEMORY_KB,
+    hostile_contents,
+    hostile_parquet,
+    memory_kb,
+)
 from tests.language.made_up_pairs import (
     as_json_lines,
     as_mo,
@@ -36,14 +41,26 @@ refused_or_counted = partial(hostile.refused_or_counted, read_pairs)
 sweep = partial(hostile.sweep, read_pairs)
 
 
-@pytest.mark.parametrize("suffix", [".tsv", pytest.param(".jsonl", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
 def test_hostile_tables_of_pairs(tmp_path, suffix):
-    good = as_json_lines(ROWS) if suffix == ".jsonl" else as_table(ROWS)
+    good = as_json_lines(ROWS) if suffix == ".jsonl" else as_table(
+        ROWS, sep="," if suffix == ".csv" else "\t"
+    )  # fmt: skip
     found = sweep(hostile_contents(good.encode()), suffix, tmp_path)
     for name in ("empty", "gzip bomb", "zip bomb", "utf-16", "noise", "all nul"):
         assert found[name] == "refused", name
     for name in ("nul in the middle", "cr only", "mixed ends", "surrogate in utf-8"):
         assert found[name] == "counted", name
+
+
+def test_hostile_parquet_of_pairs(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    sources, targets = zip(*ROWS, strict=True)
+    good = tmp_path / "good.parquet"
+    parquet.write_table(pyarrow.table({"en": sources, "de": targets}), good)
+    found = sweep(hostile_parquet(good.read_bytes()), ".parquet", tmp_path)
+    assert found["cut at 4/8"] == found["footer of 2147483647"] == "refused"
 
 
 def test_hostile_files_of_lines(tmp_path):

@@ -48,7 +48,12 @@ def write_all(folder, rows, languages) -> list:
     (folder / "catalogs").mkdir()
     (folder / "catalogs" / "a.po").write_text(as_po(rows[:100], languages[1]), encoding="utf-8")
     (folder / "catalogs" / "b.mo").write_bytes(as_mo(rows[100:], languages[1]))
-    names = ("a.tsv", "a.csv", "a.jsonl", "a.tmx", "a.po", "a.mo", "two", "catalogs")
+    (folder / "memories").mkdir()
+    for name, part in (("a", rows[:100]), ("b", rows[100:])):
+        path = folder / "memories" / f"{name}.tmx"
+        path.write_text(as_tmx(part, languages), encoding="utf-8")
+    files = ("a.tsv", "a.csv", "a.jsonl", "a.tmx", "a.po", "a.mo")
+    names = (*files, "two", "catalogs", "memories")
     return [*(folder / name for name in names), folder / "two" / f"corpus.{languages[0]}"]
 
 
@@ -368,3 +373,39 @@ def test_what_is_no_parallel_text_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="The folder empty has no parallel text"):
         check(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("charset", ["ISO-8859-1", "GBK", "EUC-KR"])
+def test_a_catalog_is_read_in_the_encoding_that_its_header_names(tmp_path, charset):
+    letters = {"ISO-8859-1": "Größe", "GBK": "大小", "EUC-KR": "크기"}[charset]
+    rows = [(f"size {n}", f"{letters} {n}") for n in range(300)]
+    text = as_po(rows).replace("charset=UTF-8", f"charset={charset}")
+    (tmp_path / "a.po").write_bytes(text.encode(charset))
+    account = check(tmp_path / "a.po")
+    assert account.rejections == []
+    assert account.used == 300
+
+
+def test_a_byte_that_is_none_of_a_catalogs_encoding_is_named(tmp_path):
+    rows = [(f"size {n}", f"大小 {n}") for n in range(300)]
+    content = as_po(rows).replace("charset=UTF-8", "charset=gbk").encode("gbk")
+    wrong = content.index('大小 7"'.encode("gbk"))
+    (tmp_path / "a.po").write_bytes(content[:wrong] + b"\xff" + content[wrong:])
+    (rejection,) = check(tmp_path / "a.po").rejections
+    assert rejection.code == "undecodable-byte"
+    assert rejection.reason == f"Byte {wrong} of the file is not GBK."
+
+
+@pytest.mark.parametrize("charset", ["x-unknown", "utf-16", "rot13", "idna", "punycode"])
+def test_an_encoding_that_cannot_be_is_refused(tmp_path, charset):
+    text = as_po([("size", "groß")] * 3).replace("charset=UTF-8", f"charset={charset}")
+    (tmp_path / "a.po").write_bytes(text.encode())
+    with pytest.raises(DataError, match=r"a\.po (is in the unknown encoding|says that it is in)"):
+        check(tmp_path / "a.po")
+
+
+def test_a_template_reads_as_utf_8(tmp_path):
+    rows = [(f"size {n}", f"größe {n}") for n in range(300)]
+    text = as_po(rows).replace("charset=UTF-8", "charset=CHARSET")
+    (tmp_path / "a.po").write_bytes(text.encode())
+    assert check(tmp_path / "a.po").used == 300

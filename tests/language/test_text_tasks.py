@@ -181,6 +181,11 @@ def test_the_network_suits_the_number_of_texts(english):
     few = task.architecture(prepared, TextModelOptions())
     many = task.architecture({**prepared, "num_examples": MANY_TEXTS}, TextModelOptions())
     assert (few[0], many[0]) == ("text-bag", "text-recurrent")
+    said = []
+    task.start(None, prepared, TextModelOptions(), said.append)
+    task.start(None, prepared, TextModelOptions(architecture="cnn"), said.append)
+    (note,) = said
+    assert note.startswith("The network is 'text-bag', as it is for fewer than 50,000 texts")
 
 
 def test_the_length_is_chosen_from_the_data_and_padding_is_said(english):
