@@ -6,6 +6,7 @@ GPT-2 (Radford et al. 2019), whose published weights fit into it.
 """
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import keras
@@ -249,6 +250,24 @@ class GptBlock(layers.Layer):
         mixed = self.mixed(self.attend(queries, keys, values, allowed))
         return self.after(features, mixed, False), keys, values
 
+    def read_apart(self, features: Any, keys: Any, values: Any, place: Any) -> tuple[Any, Any, Any]:
+        """As `read`, of which keys and values of these positions alone come back."""
+        queries, new_keys, new_values = self.parts(self.norm(features), place)
+        queries = queries * self.head_dim**-0.5
+        rows = ops.arange(ops.shape(features)[1])
+        known = ops.arange(keys.shape[2])[None, :] < ops.reshape(place, (1, 1))
+        sides = []
+        for some, allowed in ((keys, known), (new_keys, rows[None, :] <= rows[:, None])):
+            scores = ops.matmul(queries, ops.transpose(some, (0, 1, 3, 2)))
+            sides.append(ops.where(allowed, scores, NEGATIVE))
+        highest = ops.maximum(*(ops.max(side, axis=-1, keepdims=True) for side in sides))
+        shares = [ops.exp(side - highest) for side in sides]
+        whole = ops.add(*(ops.sum(share, axis=-1, keepdims=True) for share in shares))
+        mixed = ops.matmul(shares[0], values) + ops.matmul(shares[1], new_values)
+        mixed = ops.transpose(mixed / whole, (0, 2, 1, 3))
+        mixed = ops.reshape(mixed, (*ops.shape(features)[:2], -1))
+        return self.after(features, self.mixed(mixed), False), new_keys, new_values
+
 
 class GptReading:
     """A `gpt` that keeps what it has read, so that each token is looked at once.
@@ -256,11 +275,12 @@ class GptReading:
     Args:
         model: Of `gpt`.
         length: Tokens that it can keep.
+        ahead: Guessed tokens that may be read with the last of them.
     """
 
-    def __init__(self, model: keras.Model, length: int):
+    def __init__(self, model: keras.Model, length: int, ahead: int = 0):
         """See the class."""
-        self.length = length
+        self.length, self.ahead = length, ahead
         self.embedding = model.get_layer("embedding")
         names = [layer.name for layer in model.layers]
         self.positions = model.get_layer("positions") if "positions" in names else None
@@ -269,9 +289,9 @@ class GptReading:
         self.dtype = model.compute_dtype
 
     def start(self, batch_size: int) -> list[Any]:
-        """Nothing read: keys and values of each block, zeros [batch, heads, length, head_dim]."""
+        """Nothing read: keys and values of each block, zeros [batch, heads, room, head_dim]."""
         block = self.blocks[0]
-        shape = (batch_size, block.num_heads, self.length, block.head_dim)
+        shape = (batch_size, block.num_heads, self.length + self.ahead, block.head_dim)
         return [ops.zeros(shape, self.dtype) for _ in range(2 * len(self.blocks))]
 
     def read(self, state: list[Any], tokens: Any, place: Any, count: Any) -> tuple[Any, list[Any]]:
@@ -280,13 +300,43 @@ class GptReading:
         Returns (logits of what follows them, float32 [batch, vocabulary], state). What comes
         after `count` is overwritten by what is read next.
         """
+        features, after = self._read(state, tokens, place)
+        last = ops.take(features, ops.reshape(count - 1, (1,)), axis=1)
+        return self._logits(last)[:, 0], after
+
+    def read_each(self, state: list[Any], tokens: Any, place: Any) -> tuple[Any, list[Any]]:
+        """As `read`, with the logits after each token, float32 [batch, time, vocabulary].
+
+        Tokens that were no right guess are overwritten by what is read next at their place.
+        """
+        features, after = self._read(state, tokens, place)
+        return self._logits(features), after
+
+    def read_apart(self, state: list[Any], tokens: Any, place: Any) -> tuple[Any, list[Any]]:
+        """As `read_each`, of which keys and values of these tokens alone come back.
+
+        They are [batch, heads, time, head_dim] each; `state` needs no room for guesses.
+        """
+        features, after = self._through(state, tokens, place, GptBlock.read_apart)
+        return self._logits(features), after
+
+    def _read(self, state: list[Any], tokens: Any, place: Any) -> tuple[Any, list[Any]]:
+        return self._through(state, tokens, place, GptBlock.read)
+
+    def _through(
+        self, state: list[Any], tokens: Any, place: Any, how: Callable[..., tuple[Any, Any, Any]]
+    ) -> tuple[Any, list[Any]]:
         features = self.embedding(tokens)
         if self.positions is not None:
-            features = self.positions(features, start=place)
+            # What is guessed beyond the longest text is never kept, but has to be a number.
+            rows = ops.minimum(ops.arange(ops.shape(tokens)[1]) + place, self.length - 1)
+            table = ops.cast(self.positions.table, features.dtype)
+            features = features + ops.take(table, rows, axis=0)[None]
         after = []
         for number, block in enumerate(self.blocks):
-            keys, values = state[2 * number : 2 * number + 2]
-            features, keys, values = block.read(features, keys, values, place)
+            features, keys, values = how(block, features, *state[2 * number :][:2], place)
             after += [keys, values]
-        last = ops.take(features, ops.reshape(count - 1, (1,)), axis=1)
-        return ops.cast(self.logits(self.norm(last))[:, 0], "float32"), after
+        return features, after
+
+    def _logits(self, features: Any) -> Any:
+        return ops.cast(self.logits(self.norm(features)), "float32")

@@ -3,40 +3,28 @@
 The prompt is read at once; then a loop chooses a token, reads it and goes on, and the host
 sees none of it until a number of tokens is there. What is chosen does not depend on how often
 the host looks. Knows no text.
+
+Where one text is written by a network that can forget, `guessing.py` says how it may go on, and
+what is right of that is read at the same time.
 """
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
 
 import keras
 import numpy as np
 
+from septet.engine.native.building import NoCompilerError
+from septet.engine.native.graph import UnsupportedError
+from septet.models.choosing import Choice, choose
 from septet.models.gpt import GptReading
+from septet.models.guessing import AHEAD, REMEMBERED, GuessedWriting, agreed, guess
 from septet.models.language_lstm import LstmReading
 
+LEAST_NATIVE = 1_000_000
+"""Numbers a network must have for machine code to read it faster than XLA does."""
 LEAST_READ = 16
 """Prompts are read in lengths of this times a power of two, so that few programs are compiled."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """How a token is chosen.
-
-    Args:
-        temperature: What logits are divided by, one number or one for each row; 0 takes the
-            likeliest token.
-        top_k: Choose among so many likeliest tokens; 0 for all.
-        top_p: Choose among the likeliest that have this share together (arXiv:1904.09751).
-        repetition_penalty: What logits of tokens seen already are made less by
-            (arXiv:1909.05858); 1 for nothing.
-        seed: Of what is drawn.
-    """
-
-    temperature: float | tuple[float, ...] = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    repetition_penalty: float = 1.0
-    seed: int = 0
 
 
 class Written(NamedTuple):
@@ -50,6 +38,8 @@ class Written(NamedTuple):
         place: Tokens that are kept.
         number: Tokens written in all.
         ended: Rows that wrote their end.
+        text: What was read and written last, where guesses are sought, int32 [room].
+        size: Tokens of `text` that are there.
     """
 
     kept: Any
@@ -59,16 +49,18 @@ class Written(NamedTuple):
     place: Any
     number: Any
     ended: Any
+    text: Any
+    size: Any
 
 
-def reading_of(model: keras.Model) -> Any:
-    """What reads for a network token by token.
+def reading_of(model: keras.Model, ahead: int = 0) -> Any:
+    """What reads for a network token by token, and up to `ahead` guesses where it can forget.
 
     Raises:
         ValueError: It does not write.
     """
     if model.name == "gpt":
-        return GptReading(model, int(model.longest))
+        return GptReading(model, int(model.longest), ahead)
     if model.name == "language_lstm":
         return LstmReading(model)
     raise ValueError(f"'{model.name}' does not write; expected gpt or language_lstm.")
@@ -82,13 +74,35 @@ class Writer:
         end: The token after which a row is done.
         banned: Tokens that are never chosen.
         most: Tokens written in one call.
+        ahead: Tokens that are guessed where one text is written by a network that can forget.
+        how: "plain" reads no guesses, "loop" reads them in the compiled loop, "native" by
+            machine code; "auto" takes what is fastest: on a CPU "native" where there is a
+            compiler, otherwise "plain", and "loop" elsewhere.
     """
 
-    def __init__(self, model: keras.Model, *, end: int, banned: tuple[int, ...], most: int = 256):
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        end: int,
+        banned: tuple[int, ...],
+        most: int = 256,
+        ahead: int = AHEAD,
+        how: Literal["auto", "plain", "loop", "native"] = "auto",
+    ):
         """See the class."""
         import jax
 
-        self.reading = reading_of(model)
+        is_on_cpu = jax.default_backend() == "cpu"
+        if how == "auto":
+            is_large = model.count_params() >= LEAST_NATIVE
+            how = "loop" if not is_on_cpu else "native" if is_large else "plain"
+        self.reading = reading_of(model, ahead if how == "loop" else 0)
+        self.ahead = getattr(self.reading, "ahead", 0)
+        self._native_ahead = (
+            ahead if how == "native" and isinstance(self.reading, GptReading) else 0
+        )
+        self._native: GuessedWriting | None = None
         self.length = self.reading.length
         self.end, self.most = end, most
         self.vocabulary_size = int(model.outputs[0].shape[-1])
@@ -101,7 +115,7 @@ class Writer:
     def write(
         self, weights: Any, prompts: np.ndarray, count: int, choice: Choice, *, at_once: int = 0
     ) -> Any:
-        """Yield what is written after prompts, pieces int32 [batch, up to `at_once`].
+        """Yield what is written after prompts, pieces int32 [batch, up to `at_once` and guesses].
 
         What does not fit into the network's length is forgotten: it goes on from the last half.
 
@@ -110,17 +124,22 @@ class Writer:
             prompts: Tokens [batch, time], at least one each.
             count: Tokens to write.
             choice: How.
-            at_once: Tokens of a piece; as many as a call writes when 0.
+            at_once: Tokens of a piece; as many as a call writes when 0. Right guesses come
+                with the piece in which they were guessed.
         """
         known = np.asarray(prompts, np.int32)
+        native = self._compiled() if len(known) == 1 and self._native_ahead else None
+        if native is not None:
+            yield from self._write_one(native, weights, known, count, choice, at_once)
+            return
         context, state, left = self._fitting(known), None, count
         while left > 0:
             if state is None:
                 state = self._continued(weights, context, known, count - left)
             size = min(at_once or self.most, self.most, left)
-            if self.length is not None:
-                size = min(size, self.length - int(state.place))
+            before = int(state.number)
             state = self._more(weights, state, self._values(choice, len(known)), np.int32(size))
+            size = min(int(state.number) - before, left)
             # A copy: the next call takes the memory.
             piece = np.array(state.tokens)[:, :size]
             yield piece
@@ -132,6 +151,43 @@ class Writer:
                 context, ended = known[:, -(self.length // 2 or 1) :], state.ended
                 state = self._continued(weights, context, known, count - left)
                 state = state._replace(ended=ended)
+
+    def _compiled(self) -> GuessedWriting | None:
+        """What writes one text by machine code, where that can be made."""
+        if self._native is None:
+            rest = {"banned": self.banned, "end": self.end, "ahead": self._native_ahead}
+            try:
+                self._native = GuessedWriting(self.reading, self.variables, **rest)
+            except (UnsupportedError, NoCompilerError):
+                self._native_ahead = 0
+        return self._native
+
+    def _write_one(
+        self,
+        native: GuessedWriting,
+        weights: Any,
+        known: np.ndarray,
+        count: int,
+        choice: Choice,
+        at_once: int,
+    ) -> Iterator[np.ndarray]:
+        native.hold([*weights[0], *weights[1]])
+        size = min(at_once or self.most, self.most)
+        tokens, waiting, context = known[0].tolist(), [], self._fitting(known)
+        goal, is_done = len(tokens) + count, count <= 0
+        while not is_done:
+            known = np.array([tokens], np.int32)
+            state = self._continued(weights, context, known, len(tokens) + count - goal)
+            for some in native.write(state, tokens, self._values(choice, 1)):
+                some = some[: goal - len(tokens)]
+                tokens, waiting = tokens + some, waiting + some
+                is_done = len(tokens) >= goal or some[-1] == self.end
+                if is_done or len(waiting) >= size:
+                    yield np.array([waiting], np.int32)
+                    waiting = []
+                if is_done:
+                    break
+            context = np.array([tokens[-(self.length // 2 or 1) :]], np.int32)
 
     def _fitting(self, prompts: np.ndarray) -> np.ndarray:
         if self.length is None or prompts.shape[1] < self.length:
@@ -152,7 +208,15 @@ class Writer:
         padded[:, :size] = context
         seen = np.zeros((batch, self.vocabulary_size), bool)
         seen[np.arange(batch)[:, None], known] = True
-        return self._begin(weights, padded, np.int32(size), seen, np.int32(number))
+        text, last = np.zeros(self._room(batch), np.int32), known[0, -REMEMBERED:]
+        if len(text):
+            text[: len(last)] = last
+        begun = np.int32(size), seen, np.int32(number), text, np.int32(len(last))
+        return self._begin(weights, padded, *begun)
+
+    def _room(self, batch: int) -> int:
+        """Of `Written.text`: none where nothing is guessed."""
+        return REMEMBERED + self.length + self.ahead if batch == 1 and self.ahead else 0
 
     def _values(self, choice: Choice, batch: int) -> tuple[Any, ...]:
         temperature = np.broadcast_to(np.asarray(choice.temperature, np.float32), (batch,))
@@ -170,14 +234,17 @@ class Writer:
         values = [*weights[0], *weights[1]]
         return keras.StatelessScope(list(zip(self.variables, values, strict=True)))
 
-    def _read_prompt(self, weights: Any, tokens: Any, size: Any, seen: Any, number: Any) -> Written:
+    def _read_prompt(
+        self, weights: Any, tokens: Any, size: Any, seen: Any, number: Any, text: Any, known: Any
+    ) -> Written:
         import jax.numpy as jnp
 
         batch = tokens.shape[0]
         with self._scope(weights):
             kept, logits = self._read(self.reading.start(batch), tokens, jnp.int32(0), size)
-        written = jnp.zeros((batch, self.most), jnp.int32)
-        return Written(kept, logits, seen, written, size, number, jnp.zeros(batch, bool))
+        written = jnp.zeros((batch, self.most + self.ahead), jnp.int32)
+        ended = jnp.zeros(batch, bool)
+        return Written(kept, logits, seen, written, size, number, ended, text, known)
 
     def _read(self, kept: Any, tokens: Any, place: Any, count: Any) -> tuple[Any, Any]:
         logits, kept = self.reading.read(kept, tokens, place, count)
@@ -187,75 +254,65 @@ class Writer:
         import jax.numpy as jnp
         from jax import lax
 
-        def goes_on(carry: Any) -> Any:
-            index, state = carry
-            return (index < count) & ~state.ended.all()
+        first = state.number
+        length = jnp.inf if self.length is None else self.length
 
-        def body(carry: Any) -> Any:
-            index, state = carry
+        def goes_on(state: Written) -> Any:
+            return (state.number - first < count) & (state.place < length) & ~state.ended.all()
+
+        def step(state: Written) -> Written:
             token = choose(state.logits, state.seen, self.banned, choice, state.number)
             token = jnp.where(state.ended, self.end, token)
-            written = lax.dynamic_update_slice(state.tokens, token[:, None], (0, index))
-            rows = jnp.arange(token.shape[0])
-            with self._scope(weights):
-                kept, logits = self._read(state.kept, token[:, None], state.place, jnp.int32(1))
-            return index + 1, Written(
-                kept,
-                logits,
-                state.seen.at[rows, token].set(True),
-                written,
-                state.place + 1,
-                state.number + 1,
-                state.ended | (token == self.end),
-            )
+            seen = state.seen.at[jnp.arange(token.shape[0]), token].set(True)
+            state = state._replace(seen=seen)
+            read = self._read_guesses if state.text.size else self._read_one
+            return read(weights, state, token, choice, state.number - first)
 
         fresh = state._replace(tokens=jnp.full_like(state.tokens, self.end))
-        return lax.while_loop(goes_on, body, (jnp.int32(0), fresh))[1]
+        return lax.while_loop(goes_on, step, fresh)
 
+    def _read_one(
+        self, weights: Any, state: Written, token: Any, choice: Any, index: Any
+    ) -> Written:
+        """Read the chosen token of each row."""
+        import jax.numpy as jnp
+        from jax import lax
 
-def choose(logits: Any, seen: Any, banned: np.ndarray, choice: Any, number: Any) -> Any:
-    """The next token of each row, int32 [batch]; see `Choice`.
+        del choice
+        with self._scope(weights):
+            kept, logits = self._read(state.kept, token[:, None], state.place, jnp.int32(1))
+        return state._replace(
+            kept=kept,
+            logits=logits,
+            tokens=lax.dynamic_update_slice(state.tokens, token[:, None], (0, index)),
+            place=state.place + 1,
+            number=state.number + 1,
+            ended=state.ended | (token == self.end),
+        )
 
-    What is drawn follows from the seed and the token's number alone.
-    """
-    import jax
-    import jax.numpy as jnp
-    from jax import lax
+    def _read_guesses(
+        self, weights: Any, state: Written, token: Any, choice: Any, index: Any
+    ) -> Written:
+        """Read the chosen token of the one row, and what was rightly guessed to follow it."""
+        import jax.numpy as jnp
+        from jax import lax
 
-    temperature, top_k, top_p, penalty, seed = choice
-    weaker = jnp.where(logits > 0, logits / penalty, logits * penalty)
-    logits = jnp.where(seen & (penalty != 1.0), weaker, logits)
-    logits = jnp.where(banned, -jnp.inf, logits)
-    best = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-
-    def drawn(logits: Any) -> Any:
-        scaled = logits / jnp.maximum(temperature, 1e-6)[:, None]
-        is_cut = (top_k > 0) | (top_p < 1.0)
-        kept = lax.cond(is_cut, lambda x: cut(x, top_k, top_p), lambda x: x, scaled)
-        key = jax.random.fold_in(jax.random.key(seed), number)
-        return jax.random.categorical(key, kept, axis=-1).astype(jnp.int32)
-
-    # Nothing is drawn, and no random numbers made, where every row takes the likeliest.
-    some = lax.cond((temperature > 0).any(), drawn, lambda x: best, logits)
-    return jnp.where(temperature > 0, some, best)
-
-
-def cut(logits: Any, top_k: Any, top_p: Any) -> Any:
-    """Logits with those outside of the likeliest `top_k`, or of a share `top_p`, at -inf.
-
-    Of equal logits at the border all stay.
-    """
-    import jax
-    import jax.numpy as jnp
-
-    size = logits.shape[-1]
-    ordered = -jnp.sort(-logits, axis=-1)
-    least = jnp.where(top_k > 0, jnp.minimum(top_k, size), size) - 1
-    border = jnp.take(ordered, least, axis=-1)[:, None]
-    # After top-k, shares are of what is left.
-    shares = jax.nn.softmax(jnp.where(ordered >= border, ordered, -jnp.inf), axis=-1)
-    before = jnp.cumsum(shares, axis=-1) - shares
-    # The first always stays, however small the share.
-    inside = (before < top_p).at[:, 0].set(True)
-    lowest = jnp.min(jnp.where(inside, ordered, jnp.inf), axis=-1)[:, None]
-    return jnp.where(logits >= jnp.maximum(border, lowest), logits, -jnp.inf)
+        text = lax.dynamic_update_slice(state.text, token, (state.size,))
+        row = jnp.concatenate([token, guess(text, state.size + 1, self.ahead)])
+        with self._scope(weights):
+            logits, kept = self.reading.read_each(state.kept, row[None], state.place)
+        most = jnp.minimum(self.ahead, self.length - state.place - 1)
+        rules = self.banned, self.end, choice
+        right, seen = agreed(logits[0], row, most, state.seen, rules, state.number + 1)
+        return Written(
+            kept,
+            logits[:, right],
+            seen,
+            # What was wrong is overwritten by what comes next, here and in the text.
+            lax.dynamic_update_slice(state.tokens, row[None], (0, index)),
+            state.place + 1 + right,
+            state.number + 1 + right,
+            row[right][None] == self.end,
+            lax.dynamic_update_slice(text, row, (state.size,)),
+            state.size + 1 + right,
+        )

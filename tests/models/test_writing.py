@@ -5,7 +5,9 @@ import keras
 import numpy as np
 import pytest
 
+from septet.engine.native import building
 from septet.models.gpt import gpt
+from septet.models.guessing import guess
 from septet.models.language_lstm import language_lstm
 from septet.models.writing import Choice, Writer, choose
 
@@ -19,6 +21,15 @@ NETWORKS = {
 }
 
 
+def made(name):
+    keras.utils.set_random_seed(1)
+    model = NETWORKS[name]()
+    random = np.random.default_rng(0)
+    for weight in model.trainable_variables:
+        weight.assign(np.array(weight.value) + 0.3 * random.normal(size=weight.shape))
+    return model
+
+
 @pytest.fixture(
     scope="module",
     params=[
@@ -27,17 +38,24 @@ NETWORKS = {
     ],
 )
 def network(request):
-    keras.utils.set_random_seed(1)
-    model = NETWORKS[request.param]()
-    random = np.random.default_rng(0)
-    for weight in model.trainable_variables:
-        weight.assign(np.array(weight.value) + 0.3 * random.normal(size=weight.shape))
-    return model
+    return made(request.param)
 
 
-@pytest.fixture(scope="module")
-def writer(network):
-    return Writer(network, end=3, banned=(0, 1, 2), most=16)
+def writer_for(model, how, end=3, **rest):
+    """A writer; skips where there is no compiler for it."""
+    writer = Writer(model, end=end, banned=(0, 1, 2), most=16, how=how, **rest)
+    if how == "native" and model.name == "gpt":
+        try:
+            building.compiler()
+        except building.NoCompilerError as error:
+            pytest.skip(str(error))
+        assert writer._compiled() is not None
+    return writer
+
+
+@pytest.fixture(scope="module", params=["plain", "loop", "native"])
+def writer(network, request):
+    return writer_for(network, request.param)
 
 
 def weights_of(model):
@@ -107,6 +125,71 @@ def test_pieces_and_company_change_nothing(writer, network):
         end = np.flatnonzero(alone == 3)
         size = end[0] if len(end) else len(alone)
         assert (together[row, :size] == alone[:size]).all()
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        Choice(temperature=0.0),
+        Choice(temperature=0.7, seed=3),
+        Choice(temperature=1.3, top_k=9, top_p=0.9, repetition_penalty=1.3, seed=4),
+    ],
+)
+def test_guesses_change_no_token_however_often_one_looks(choice):
+    model = made("gpt-rotary")
+    prompt = np.random.default_rng(4).integers(4, VOCABULARY, (1, 9))
+    expected = written(writer_for(model, "plain"), model, prompt, 70, choice).tolist()
+    for how in ("loop", "native"):
+        writer = writer_for(model, how, ahead=5)
+        for at_once in (0, 1, 4):
+            found = written(writer, model, prompt, 70, choice, at_once=at_once)
+            assert found.tolist() == expected, (how, at_once)
+
+
+def test_right_guesses_save_readings():
+    """What is likeliest soon comes around, and then all guesses are right."""
+    model = made("gpt-rotary")
+    writer = writer_for(model, "native", end=-1)
+    native, prompt = writer._compiled(), [5, 6, 7]
+    assert native is not None
+    weights = weights_of(model)
+    native.hold([*weights[0], *weights[1]])
+    state = writer._continued(weights, np.array([prompt]), np.array([prompt]), 0)
+    values = writer._values(Choice(temperature=0.0), 1)
+    pieces = list(native.write(state, prompt, values))
+    assert sum(map(len, pieces)) == 21
+    assert max(map(len, pieces)) > 3
+    assert len(pieces) < 14
+
+
+def test_other_weights_are_read_after_others():
+    model, other = made("gpt-rotary"), made("gpt-rotary")
+    for weight in other.trainable_variables:
+        weight.assign(-1.1 * np.array(weight.value))
+    writer, choice = writer_for(model, "native"), Choice(temperature=0.0)
+    plain = writer_for(model, "plain")
+    for each in (model, other, model):
+        found, expected = (
+            written(w, each, np.array([[4, 9]]), 15, choice) for w in (writer, plain)
+        )
+        assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Of places as alike the last one counts, of others the most alike.
+        ([7, 1, 7, 2, 7], [2, 7, 2]),
+        ([5, 6, 7, 1, 9, 7, 2, 5, 6, 7], [1, 9, 7]),
+        # What has come around goes on coming around.
+        ([4, 4], [4, 4, 4]),
+        ([8, 1, 2, 1, 2], [1, 2, 1]),
+    ],
+)
+def test_a_guess_is_what_followed_the_most_alike_place(text, expected):
+    room = np.zeros(20, np.int32)
+    room[: len(text)] = text
+    assert np.array(guess(room, np.int32(len(text)), 3)).tolist() == expected
 
 
 def test_same_seed_same_text_another_seed_another(writer, network):

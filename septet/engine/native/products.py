@@ -204,19 +204,26 @@ def _broadcast_tile(
 
 
 def _dots(shape: Shape, vectors: Vectors) -> list[str]:
-    """Both sides run along the depth: sums within registers, added up at the end."""
+    """Both sides run along the depth: sums within registers, added up at the end.
+
+    Threads share the columns where there are too few rows for that: then each goes through its
+    own part of the right side, which may be most of all that is read.
+    """
     lanes, (row, _), (_, across) = vectors.lanes, shape.left, shape.right
     tall = min(shape.rows, 4)
     wide = min(shape.columns, 2 if vectors.registers <= 16 else 4)
     full, left = divmod(shape.depth, lanes)
+    rows, columns = ("ALL", "ROWS") if shape.rows < 2 * tall else ("ROWS", "ALL")
     lines = []
     for begin, width, count in pieces(shape.columns, wide):
-        lines.append(f"for (long j = 0; j < {count}; j++) {{")
+        lines.append(
+            f"for (long j = {columns}FROM({count}), endj = {columns}TO({count}); j < endj; j++) {{"
+        )
         lines.append(f"long n = {begin} + j * {width};")
         for top, high, times in pieces(shape.rows, tall):
             cells = list(itertools.product(range(high), range(width)))
             lines.append(
-                f"for (long i = ROWSFROM({times}), endi = ROWSTO({times}); i < endi; i++) {{"
+                f"for (long i = {rows}FROM({times}), endi = {rows}TO({times}); i < endi; i++) {{"
             )
             lines.append(f"long m = {top} + i * {high};")
             lines += [f"vec s{r}_{v} = {{0}};" for r, v in cells]

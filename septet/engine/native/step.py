@@ -126,21 +126,15 @@ class NativeStep:
                 outputs[place] = graph.map("copy", [value], value.dtype)
         _check_size(outputs)
         in_place = {place: place + 1 for place in range(self._num_state)}
-        _, vectors = building.compiler()
-        texts, size = step_texts(inputs, outputs, in_place, vectors)
         finite = len(inputs) + len(outputs) - 1
         step = 1 + _place_of_step(arguments[1])
-        loop = _LOOP.replace("FINITE", str(finite)).replace("STEP", str(step))
-        loop = loop.replace("MOST_THREADS", str(MOST_THREADS))
-        prelude = resources.files("septet.engine.native").joinpath("prelude.h").read_text()
-        texts[0] = "\n".join([texts[0], loop])
-        self.texts = [f"{prelude}\n{text}" for text in texts]
+        self.texts, size = program_texts(inputs, outputs, in_place, finite, step)
         self.threads = Threads(building.cores())
         self._library: ctypes.CDLL | None = None
         self._layout = Layout(jax.tree.leaves(arguments[1]))
         self._num_pointers = len(inputs) + len(outputs)
         self._first_log = len(inputs) + self._num_state
-        self._arena = _aligned(size + SLACK, np.uint8)
+        self._arena = aligned(size + SLACK, np.uint8)
         self.memory_bytes = size + sum(_num_bytes(leaf) for leaf in leaves)
 
     def compile(self) -> None:
@@ -163,10 +157,10 @@ class NativeStep:
         logs = [np.zeros(shape, dtype) for shape, dtype in self._logs]
         finite = np.zeros(1, np.uint8)
         pointers = (ctypes.c_void_p * self._num_pointers)(
-            _address(index), *addresses, *map(_address, given)
+            address_of(index), *addresses, *map(address_of, given)
         )
         for place, array in enumerate([*logs, finite], self._first_log):
-            pointers[place] = _address(array)
+            pointers[place] = address_of(array)
         assert self._library is not None, "compile comes first"
         bad = ctypes.c_int32()
         threads = self.threads.choose()
@@ -185,6 +179,30 @@ class NativeStep:
         after, found = _arrived()(own, logs)
         state = jax.tree.unflatten(self._state_tree, after)
         return state, jax.tree.unflatten(self._logs_tree, found), np.int32(bad.value)
+
+
+def program_texts(
+    inputs: list[Value], outputs: list[Value], in_place: dict[int, int], finite: int, step: int
+) -> tuple[list[str], int]:
+    """(texts of the whole program, whose `run` does steps; bytes of memory they need).
+
+    Args:
+        inputs: Given at P[0], P[1] ...
+        outputs: Written to P[len(inputs)] ..., but for those that replace an input.
+        in_place: Place of the input that an output replaces, by the output's place.
+        finite: Place at P of what says whether a step's numbers were finite.
+        step: Place at P of the number of steps done.
+
+    Raises:
+        NoCompilerError: There is no compiler.
+    """
+    _, vectors = building.compiler()
+    texts, size = step_texts(inputs, outputs, in_place, vectors)
+    loop = _LOOP.replace("FINITE", str(finite)).replace("STEP", str(step))
+    loop = loop.replace("MOST_THREADS", str(MOST_THREADS))
+    prelude = resources.files("septet.engine.native").joinpath("prelude.h").read_text()
+    texts[0] = "\n".join([texts[0], loop])
+    return [f"{prelude}\n{text}" for text in texts], size
 
 
 @functools.cache
@@ -228,14 +246,14 @@ def _with_loops(outputs: list[Value], times: int = 1) -> Iterator[tuple[Value, i
             yield from _with_loops(body.outputs, times * body.length)
 
 
-def _aligned(size: int, dtype: Any) -> np.ndarray:
+def aligned(size: int, dtype: Any) -> np.ndarray:
     """Memory that begins where a vector may."""
     raw = np.empty(size + ALIGNMENT, np.uint8)
     offset = -raw.ctypes.data % ALIGNMENT
     return raw[offset : offset + size].view(dtype)
 
 
-def _address(array: np.ndarray) -> int:
+def address_of(array: np.ndarray) -> int:
     """Where its memory begins."""
     return array.__array_interface__["data"][0]
 
@@ -257,14 +275,17 @@ class Layout:
 
     def copies(self, values: list[Any]) -> tuple[list[np.ndarray], list[int]]:
         """Copies of `values` in new memory, and their addresses."""
-        memory = _aligned(self._size, np.uint8)
-        base = _address(memory)
-        arrays = []
-        for (offset, shape, dtype), value in zip(self._places, values, strict=True):
-            array = np.ndarray(shape, dtype, memory.data, offset)
+        arrays = self.arrays()
+        for array, value in zip(arrays, values, strict=True):
             array[...] = value
-            arrays.append(array)
-        return arrays, [base + offset for offset, _, _ in self._places]
+        return arrays, [address_of(array) for array in arrays]
+
+    def arrays(self) -> list[np.ndarray]:
+        """Arrays in new memory, which is not set to anything."""
+        memory = aligned(self._size, np.uint8)
+        return [
+            np.ndarray(shape, dtype, memory.data, offset) for offset, shape, dtype in self._places
+        ]
 
 
 def _kind(leaf: Any) -> tuple[tuple[int, ...], str]:
