@@ -18,11 +18,11 @@ REACH = (2.0, 8.0)
 smaller, the last also larger ones. Levels overlap, so that most boxes are learned by two."""
 FOCUS = 2.0
 BOX_WEIGHT = 2.0
-CANDIDATES = 128
+CANDIDATES = 512
 KEPT = 100
 """Most boxes of a picture, as COCO counts them."""
 LEAST_SCORE = 0.02
-OVERLAP = 0.6
+OVERLAP = 0.5
 """Of two boxes of a class that overlap by more (intersection over union) the better is kept."""
 
 
