@@ -226,13 +226,13 @@ def augmented(pictures, targets):
 
 def kept(scores, boxes):
     """Score, class and box of the best after suppression, one picture: [n, 6]."""
-    values, order = scores.flatten().topk(128)
+    values, order = scores.flatten().topk(512)
     label, boxes = order % scores.shape[1], boxes[order // scores.shape[1]]
     rows = []
     for score, kind, box in zip(values.tolist(), label.tolist(), boxes.tolist(), strict=True):
         if score < 0.02:
             break
-        if all(other[1] != kind or overlap_of(box, other[2:]) <= 0.6 for other in rows):
+        if all(other[1] != kind or overlap_of(box, other[2:]) <= 0.5 for other in rows):
             rows.append([score, kind, *box])
     return np.array(rows[:100], np.float32).reshape(-1, 6)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from septet.data.account import Account, Rejection
-from septet.data.frame import SPLIT_STEMS, Frame, join, read_tables
+from septet.data.frame import Frame, join, read_tables
 from septet.data.table_files import SUFFIXES as TABLES
 from septet.data.table_files import Cell, Table, reason_of
 from septet.errors import DataError
@@ -15,13 +15,12 @@ from septet.language.gettext_files import read_catalogs
 from septet.language.languages import common_words_in
 from septet.language.line_files import find_line_files, read_line_files
 from septet.language.pairs import Pairs
-from septet.language.tmx import read_memories
+from septet.language.tmx import HOMES, read_memories
 from septet.language.translation_options import TranslationDataOptions
 
 MEMORIES = frozenset({".tmx"})
 CATALOGS = frozenset({".po", ".pot", ".mo"})
 SPLIT_NAME = "split"
-HOMES = {stem: home for home, stems in SPLIT_STEMS.items() for stem in stems}
 NUMBER = re.compile(r"\s*[-+]?[\d.,]*\s*")
 FORMS = (
     "a table with a column for each language (.csv, .tsv, .jsonl, .parquet), two files such as "

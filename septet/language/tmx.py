@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from septet.data.account import Account, Rejection
+from septet.data.frame import SPLIT_STEMS
 from septet.data.table_files import check_regular, read_bytes
 from septet.errors import DataError
 from septet.language.documents import shown
@@ -21,6 +22,7 @@ MOST_DEPTH = 32
 MOST_UNITS = 20_000_000
 LONGEST_SEGMENT = 100_000
 BLOCK = 1 << 16
+HOMES = {stem: home for home, stems in SPLIT_STEMS.items() for stem in stems}
 XML_LANGUAGE = "http://www.w3.org/XML/1998/namespace lang"
 
 
@@ -38,9 +40,10 @@ class Unit:
 
 @dataclass
 class Memory:
-    """A file's units, and where it breaks off and why."""
+    """A file's units, the split that its name says, or "", and where it breaks off and why."""
 
     name: str
+    home: str
     units: list[Unit]
     problem: tuple[int, str] | None
 
@@ -50,10 +53,15 @@ def read_memories(
 ) -> Pairs:
     """The pairs of translation memories; a unit without both languages becomes a rejection.
 
+    Where all files have the names of splits (train.tmx, test.tmx), they are those splits.
+
     Raises:
         DataError: A file as a whole is no translation memory, or they have other languages.
     """
-    memories = [_read(path) for path in paths]
+    homes = [HOMES.get(path.stem.casefold(), "") for path in paths]
+    if "train" not in homes or "" in homes:
+        homes = [""] * len(paths)
+    memories = [_read(path, home) for path, home in zip(paths, homes, strict=True)]
     units = [unit for memory in memories for unit in memory.units]
     every = list(dict.fromkeys(language for unit in units for language in unit.segments))
     shown_name = memories[0].name if len(memories) == 1 else f"{len(memories)} memories"
@@ -78,7 +86,7 @@ def _take(memory: Memory, pairs: Pairs, account: Account) -> None:
             )
         else:
             source, target = (unit.segments[language] for language in pairs.names)
-            pairs.add(source, target, name, unit.line, "")
+            pairs.add(source, target, name, unit.line, memory.home)
     if memory.problem is not None:
         line, reason = memory.problem
         account.read += 1
@@ -87,7 +95,7 @@ def _take(memory: Memory, pairs: Pairs, account: Account) -> None:
         account.forbid("broken-xml", f"{name}:{line}", reason, remedy)
 
 
-def _read(path: Path) -> Memory:
+def _read(path: Path, home: str) -> Memory:
     """One file.
 
     Raises:
@@ -111,7 +119,7 @@ def _read(path: Path) -> Memory:
             ) from None
     if not reader.is_tmx:
         raise DataError(f"{name} is XML, but no translation memory (TMX): it has no <tmx>.")
-    return Memory(name, reader.units, problem)
+    return Memory(name, home, reader.units, problem)
 
 
 def _problem(reader: "_Reader", error: Exception, data: bytes) -> tuple[int, str]:

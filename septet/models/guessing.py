@@ -7,6 +7,7 @@ arXiv:2211.17192). The text is that without guesses. A guess is what followed th
 where the text was as it is now (as Saxena's prompt lookup, 2023).
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -99,6 +100,8 @@ class Next(NamedTuple):
 class GuessedWriting:
     """Writes one text on a CPU, where reading is machine code that reads the weights once.
 
+    Who writes holds `lock`.
+
     Args:
         reading: A `gpt.GptReading` without room for guesses.
         variables: Of its network.
@@ -117,6 +120,7 @@ class GuessedWriting:
         """Compile the reading."""
         import jax
 
+        self.lock = threading.Lock()
         self.length, self.ahead = reading.length, ahead
         self.banned, self.end = banned, end
         self._held: list[Any] = []
@@ -150,8 +154,12 @@ class GuessedWriting:
         self._next = jax.jit(self._follow)
 
     def hold(self, weights: Sequence[Any]) -> None:
-        """Read with these weights, in the order of the variables; arrays of JAX stay the same."""
-        if len(self._held) == len(weights) and all(map(lambda a, b: a is b, self._held, weights)):
+        """Read with these weights, in the order of the variables."""
+        # Arrays of JAX do not change, others might.
+        if len(self._held) == len(weights) and all(
+            old is new and not isinstance(new, np.ndarray)
+            for old, new in zip(self._held, weights, strict=True)
+        ):
             return
         for own, value, is_turned in zip(self._weights, weights, self._is_turned, strict=True):
             own[...] = np.asarray(value).T if is_turned else value

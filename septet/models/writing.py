@@ -129,8 +129,12 @@ class Writer:
         """
         known = np.asarray(prompts, np.int32)
         native = self._compiled() if len(known) == 1 and self._native_ahead else None
-        if native is not None:
-            yield from self._write_one(native, weights, known, count, choice, at_once)
+        # Its memory is one text's at a time; another text meanwhile goes the plain way.
+        if native is not None and native.lock.acquire(blocking=False):
+            try:
+                yield from self._write_one(native, weights, known, count, choice, at_once)
+            finally:
+                native.lock.release()
             return
         context, state, left = self._fitting(known), None, count
         while left > 0:

@@ -167,34 +167,32 @@ def _suppressed_one(outputs: Any, size: tuple[int, int]) -> Any:
     classes = order % num_classes
     limit = jnp.array([size[1], size[0], size[1], size[0]], boxes.dtype)
     boxes = jnp.clip(boxes[order // num_classes], 0, limit)
-    overlap = _overlaps(boxes, boxes)
-    rivals = (overlap > OVERLAP) & (classes[:, None] == classes[None, :])
-    later = jnp.arange(count)[None, :] > jnp.arange(count)[:, None]
-    rivals = rivals & later
-
-    def step(place: Any, alive: Any) -> Any:
-        return alive & ~(alive[place] & rivals[place])
-
-    alive = jax.lax.fori_loop(0, count, step, scores >= LEAST_SCORE)
     kept = min(KEPT, count)
-    best, where = jax.lax.top_k(jnp.where(alive, scores, 0.0), kept)
-    rows = jnp.concatenate(
-        [best[:, None], classes[where][:, None].astype(boxes.dtype), boxes[where]], axis=1
-    )
-    rows = jnp.where(best[:, None] > 0, rows, 0.0)
+
+    def step(left: Any, _: Any) -> tuple[Any, Any]:
+        """The best that is left, and what is left without it and its rivals."""
+        best = jnp.argmax(left)
+        row = jnp.concatenate(
+            [jnp.stack([left[best], classes[best].astype(left.dtype)]), boxes[best]]
+        )
+        is_rival = (classes == classes[best]) & (_overlaps(boxes[best], boxes) > OVERLAP)
+        return jnp.where(is_rival, 0.0, left).at[best].set(0.0), row
+
+    alive = jnp.where(scores >= LEAST_SCORE, scores, 0.0)
+    _, rows = jax.lax.scan(step, alive, length=kept)
+    rows = jnp.where(rows[:, :1] > 0, rows, 0.0)
     return jnp.pad(rows, ((0, KEPT - kept), (0, 0)))
 
 
-def _overlaps(first: Any, second: Any) -> Any:
-    """Intersection over union of each with each: [n, m]."""
+def _overlaps(box: Any, others: Any) -> Any:
+    """Intersection over union of one with each: [n]."""
     import jax.numpy as jnp
 
-    low = jnp.maximum(first[:, None, :2], second[None, :, :2])
-    high = jnp.minimum(first[:, None, 2:], second[None, :, 2:])
-    sides = jnp.maximum(high - low, 0)
-    shared = sides[..., 0] * sides[..., 1]
-    areas = [(each[:, 2] - each[:, 0]) * (each[:, 3] - each[:, 1]) for each in (first, second)]
-    return shared / jnp.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-6)
+    sides = jnp.minimum(box[2:], others[:, 2:]) - jnp.maximum(box[:2], others[:, :2])
+    shared = jnp.maximum(sides, 0).prod(axis=1)
+    areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
+    own = (box[2] - box[0]) * (box[3] - box[1])
+    return shared / jnp.maximum(own + areas - shared, 1e-6)
 
 
 def summarizer(loss: DetectionLoss, size: tuple[int, int]) -> Callable[[Any, Any], Any]:

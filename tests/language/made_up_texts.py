@@ -16,6 +16,19 @@ HAO = ["精彩", "感人", "有趣", "出色", "迷人", "动人", "温暖", "�
 HUAI = ["糟糕", "无聊", "笨拙", "肤浅", "乏味", "烦人", "陈旧", "呆板"]
 SHI = ["电影", "故事", "演员", "剧本", "结局", "音乐", "情节", "对白"]
 
+GUT = [
+    "großartig",
+    "berührend",
+    "fröhlich",
+    "schön",
+    "überzeugend",
+    "fesselnd",
+    "zärtlich",
+    "frisch",
+]
+SCHLECHT = ["öde", "langweilig", "plump", "seicht", "zäh", "lästig", "müde", "leblos"]
+DINGE = ["der Film", "die Handlung", "das Drehbuch", "der Schluss", "die Musik", "das Gespräch"]
+
 Row = tuple[str, str]
 """Text and class."""
 
@@ -28,6 +41,11 @@ def reviews(count: int = 240, seed: int = 0) -> list[Row]:
 def chinese_reviews(count: int = 240, seed: int = 0) -> list[Row]:
     """The same in Chinese, whose words no space parts."""
     return _rows(count, seed, _chinese)
+
+
+def german_reviews(count: int = 240, seed: int = 0) -> list[Row]:
+    """The same in German."""
+    return _rows(count, seed, _german)
 
 
 def _rows(count, seed, make) -> list[Row]:
@@ -53,6 +71,13 @@ def _chinese(draw: random.Random, label: str) -> str:
     first, second = draw.sample(words, 2)
     one, other = draw.sample(SHI, 2)
     return f"这部片子的{one}很{first}，{other}也{draw.choice(['非常', '十分', '相当'])}{second}。"
+
+
+def _german(draw: random.Random, label: str) -> str:
+    words = GUT if label == "positive" else SCHLECHT
+    first, second = draw.sample(words, 2)
+    one, other = draw.sample(DINGE, 2)
+    return f"Ich fand, {one} ist {first}, und {other} wirkt ziemlich {second}."
 
 
 Tagged = tuple[str, list[str]]

@@ -409,3 +409,12 @@ def test_a_template_reads_as_utf_8(tmp_path):
     text = as_po(rows).replace("charset=UTF-8", "charset=CHARSET")
     (tmp_path / "a.po").write_bytes(text.encode())
     assert check(tmp_path / "a.po").used == 300
+
+
+def test_memories_that_are_called_as_splits_are_those_splits(tmp_path):
+    rows = pairs()
+    for name, part in (("train", rows[:180]), ("dev", rows[180:210]), ("test", rows[210:])):
+        (tmp_path / f"{name}.tmx").write_text(as_tmx(part), encoding="utf-8")
+    splits = read(tmp_path).splits
+    counts = {name: len(split.targets) for name, split in splits.items()}
+    assert counts == {"train": 180, "validation": 30, "test": 30}

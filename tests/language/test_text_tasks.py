@@ -14,7 +14,13 @@ from septet.language.classification import MANY_TEXTS
 from septet.language.inputs import inputs_from_arguments, read_inputs
 from septet.language.options import TextDataOptions, TextModelOptions
 from septet.language.tokenizer_schema import UNKNOWN
-from tests.language.made_up_texts import as_csv, chinese_reviews, reviews, write_folders
+from tests.language.made_up_texts import (
+    as_csv,
+    chinese_reviews,
+    german_reviews,
+    reviews,
+    write_folders,
+)
 
 TINY = {
     "model": {"dim": 16, "width": 8, "buckets": 500},
@@ -83,6 +89,16 @@ def test_chinese_is_learned_and_explained(tmp_path, tokenizer):
     (explanation,) = model.explain("这部片子的电影很精彩。")
     words = dict(explanation.parts)
     assert max(words, key=lambda word: words[word]) in "很精彩"
+
+
+def test_german_is_learned_and_explained(tmp_path):
+    path = write(tmp_path, german_reviews())
+    run = septet.train("sentiment-analysis", path, settings=settings())
+    assert run.scores["accuracy"] > 0.9
+    model = run.load()
+    assert model.predict("Ich fand, der Film ist öde.").label == "negative"
+    (explanation,) = model.explain("Ich fand, der Film ist überzeugend.")
+    assert max(explanation.parts, key=lambda part: part[1])[0] == "überzeugend"
 
 
 def test_a_run_answers_and_explains(english):

@@ -94,6 +94,23 @@ def test_one_token_at_a_time_is_all_at_once(kind):
         assert np.abs(look[:2, 4:]).max() < 1e-6
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_likeliest_is_the_same_with_what_was_read_kept_as_read_anew(kind):
+    model = make(kind)
+    steps = translating(model)
+    source = np.array([[5, 6, 7, END], [12, 13, 14, END], [9, 4, 18, END]], np.int32)
+    memory, state = steps.remember(source), steps.start(3, 10)
+    target = np.full((3, 10), PADDING, np.int32)
+    target[:, 0] = START
+    for place in range(9):
+        logits, state, _ = steps.step(memory, state, target[:, place], place)
+        whole = logits_of(model, {"source": source, "target": target})[:, place]
+        likeliest = np.asarray(logits).argmax(axis=-1)
+        assert likeliest.tolist() == whole.argmax(axis=-1).tolist()
+        # A written PADDING would hide what comes after it.
+        target[:, place + 1] = np.maximum(likeliest, 1)
+
+
 def test_other_networks_do_not_translate():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)], name="dense")
     with pytest.raises(ValueError, match="'dense' does not translate"):

@@ -1,5 +1,7 @@
 """What networks write: the same with what was read kept as without, and choices as defined."""
 
+import itertools
+
 import jax
 import keras
 import numpy as np
@@ -160,6 +162,26 @@ def test_right_guesses_save_readings():
     assert sum(map(len, pieces)) == 21
     assert max(map(len, pieces)) > 3
     assert len(pieces) < 14
+
+
+def test_two_texts_at_once_are_each_as_alone():
+    model = made("gpt-rotary")
+    writer, choice = writer_for(model, "native"), Choice(temperature=0.8, seed=2)
+    prompts = np.array([[4, 9, 8]]), np.array([[30, 31, 32, 33]])
+    alone = [written(writer, model, prompt, 30, choice).tolist() for prompt in prompts]
+    both = [writer.write(weights_of(model), each, 30, choice, at_once=3) for each in prompts]
+    pieces: list[list[np.ndarray]] = [[], []]
+    for some in itertools.zip_longest(*both):
+        for place, piece in enumerate(some):
+            pieces[place] += [] if piece is None else [piece]
+    assert [np.concatenate(each, axis=1).tolist() for each in pieces] == alone
+    # One that is given up lets others have it.
+    given_up = writer.write(weights_of(model), prompts[0], 30, choice, at_once=3)
+    next(given_up)
+    given_up.close()
+    native = writer._compiled()
+    assert native is not None
+    assert not native.lock.locked()
 
 
 def test_other_weights_are_read_after_others():
