@@ -19,6 +19,8 @@ MOST_SHOWN = 24
 LONGEST_SOURCE = 24
 PAIRS = 4
 MOST_EXPLAINED = 16
+MOST_LINE, TITLE = 3.0, 0.25
+"""Inches: the most that a line of pairs of pictures is high, and what is written above it."""
 LEAST_SHOWN = 160
 """Pixels a side that a picture of its own is enlarged to."""
 
@@ -89,7 +91,9 @@ def draw_explanations(
     if not entries:
         return []
     lines = -(-len(entries) // PAIRS)
-    figure = drawing.new_figure(1.75 * lines + 0.1)
+    height, width = pictures[int(entries[0]["row"])].shape[:2]
+    line = min(drawing.WIDTH_IN / PAIRS * height / (2 * width), MOST_LINE) + TITLE
+    figure = drawing.new_figure(line * lines)
     grid = figure.subplots(lines, PAIRS, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()

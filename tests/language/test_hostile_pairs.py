@@ -41,7 +41,9 @@ refused_or_counted = partial(hostile.refused_or_counted, read_pairs)
 sweep = partial(hostile.sweep, read_pairs)
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+@pytest.mark.parametrize(
+    "suffix", [".tsv", *(pytest.param(s, marks=pytest.mark.slow) for s in (".csv", ".jsonl"))]
+)
 def test_hostile_tables_of_pairs(tmp_path, suffix):
     good = as_json_lines(ROWS) if suffix == ".jsonl" else as_table(
         ROWS, sep="," if suffix == ".csv" else "\t"
