@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 COLUMNS = 6
 MOST_SHOWN = 24
 LONGEST_SOURCE = 24
+LONGEST_TITLE = 36
+"""Characters above a pair of pictures."""
 PAIRS = 4
 MOST_EXPLAINED = 16
 MOST_LINE, TITLE = 3.0, 0.25
@@ -108,6 +110,7 @@ def draw_explanations(
         said = drawing.safe_label(str(entry["answer"]), row)
         if not is_right:
             said = f"{said}, in truth {drawing.safe_label(', '.join(truth) or 'nothing', row)}"
+        said = said if len(said) <= LONGEST_TITLE else f"{said[: LONGEST_TITLE - 3]}..."
         colour = drawing.BLUE if is_right else drawing.ORANGE
         axes.set_title(said, fontsize=7, color=colour, family=drawing.label_families())
     drawing.save(figure, folder, "explanations.png")
