@@ -184,6 +184,19 @@ def test_two_texts_at_once_are_each_as_alone():
     assert not native.lock.locked()
 
 
+def test_where_the_compiler_has_no_room_the_text_is_written_without_it(monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    model, prompt, choice = made("gpt-rotary"), np.array([[4, 9]]), Choice(temperature=0.0)
+    expected = written(writer_for(model, "plain"), model, prompt, 12, choice)
+    monkeypatch.setattr(building.tempfile, "TemporaryDirectory", full)
+    monkeypatch.setattr(building.resources, "owner_only", lambda folder: None)
+    writer = Writer(model, end=3, banned=(0, 1, 2), most=16, how="native")
+    assert written(writer, model, prompt, 12, choice).tolist() == expected.tolist()
+    assert writer._compiled() is None
+
+
 def test_other_weights_are_read_after_others():
     model, other = made("gpt-rotary"), made("gpt-rotary")
     for weight in other.trainable_variables:

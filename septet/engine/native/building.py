@@ -89,7 +89,7 @@ def build(texts: Sequence[str]) -> ctypes.CDLL:
     """The program that the texts are together; each is compiled by itself, at the same time.
 
     Raises:
-        NoCompilerError: The compiler is gone or refuses a text.
+        NoCompilerError: The compiler is gone or refuses a text, or there is no room for its work.
     """
     path, vectors = compiler()
     command = [path, *FLAGS, *_machine(), f"-DLANES={vectors.lanes}"]
@@ -104,6 +104,15 @@ def build(texts: Sequence[str]) -> ctypes.CDLL:
             return ctypes.CDLL(str(kept))
         except OSError:
             kept.unlink(missing_ok=True)
+    try:
+        return _made(texts, command, kept)
+    except OSError as error:
+        # No room for what the compiler writes: XLA needs none.
+        raise NoCompilerError(str(error)) from None
+
+
+def _made(texts: Sequence[str], command: Sequence[str], kept: Path | None) -> ctypes.CDLL:
+    """The program, compiled; a copy of it goes to `kept`."""
     with tempfile.TemporaryDirectory(prefix="septet-native-") as made:
         objects = [Path(made) / f"part{place}.o" for place in range(len(texts))]
 
