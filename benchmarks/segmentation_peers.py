@@ -1,7 +1,10 @@
-"""How good is the same U-Net after the same time in Septet and in a plain PyTorch loop?
+"""How good is the same network after the same time in Septet and in a plain PyTorch loop?
 
     septet data fetch scenes
     python benchmarks/segmentation_peers.py --minutes 15
+    septet data fetch efficientnet-lite0
+    F="--set model.architecture=fpn --set model.pretrained=efficientnet-lite0"
+    python benchmarks/segmentation_peers.py --minutes 15 $F
 
 Residual U-Net of Septet's defaults, or as `--set` says, on the scenes' masks (160x160, 8 classes
 and background), the same loss, optimizer, rates and changes of pictures, CPU. Each trains alone,
@@ -21,6 +24,7 @@ from processes import environment_with, machine, run_peer
 
 from septet import registry
 from septet.config import parse_settings
+from septet.vision import starting
 from septet.vision.segmentation.options import SegmentationDataOptions, SegmentationModelOptions
 from septet.vision.segmentation.scores import evaluate_segments
 from septet.vision.segmentation.task import SemanticSegmentation
@@ -34,7 +38,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", choices=("septet", "torch"), nargs="+")
     parser.add_argument(
         "--set", action="append", default=[], metavar="GROUP.NAME=VALUE",
-        help="of the U-Net and the data, for both",
+        help="of the network, its training and the data, for both",
     )  # fmt: skip
     parser.add_argument("--torch-python", help="Python with torch and numpy")
     return parser.parse_args()
@@ -68,17 +72,23 @@ def torch_result(source: Path, folder: Path, options: argparse.Namespace) -> dic
     """Train the peer on the arrays that Septet reads, and score its answers as Septet does."""
     task, given = SemanticSegmentation(), parse_settings(options.set)
     settings = SegmentationDataOptions.model_validate(given.get("data", {}))
+    model = SegmentationModelOptions.model_validate(task.settle(given.get("model", {})))
     dataset = task.read(source, settings, options.seed)
-    prepared = task.prepare(dataset, settings)
-    _, arguments = task.architecture(
-        prepared, SegmentationModelOptions.model_validate(given.get("model", {}))
-    )
+    prepared = task.adapt(task.prepare(dataset, settings), model)
+    _, arguments = task.architecture(prepared, model)
+    start = None
+    if model.pretrained is not None:
+        frozen = starting.FROZEN if model.frozen is None else model.frozen
+        decay = starting.LAYER_DECAY if model.layer_decay is None else model.layer_decay
+        start = {"weights": model.pretrained, "frozen": frozen, "layer_decay": decay}
+    training = {**task.training_defaults, **given.get("training", {})}
     arrays = {}
     for split in ("train", "test"):
         inputs, masks = task.arrays(dataset.splits[split], prepared)
         arrays |= {f"x_{split}": inputs["pictures"], f"y_{split}": masks}
     np.savez(folder / "arrays.npz", **arrays)
-    (folder / "network.json").write_text(json.dumps(arguments))
+    question = {"network": arguments, "start": start, "training": training}
+    (folder / "network.json").write_text(json.dumps(question))
     python = environment_with("torch", ["torch", "numpy"], options.torch_python)
     result = run_peer(
         python, "segmentation_torch.py", [folder, 60 * options.minutes, options.seed],

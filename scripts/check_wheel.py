@@ -12,14 +12,14 @@ SIZE_LIMIT = 5_000_000
 NEEDED = (
     "septet/py.typed",
     "septet/data/embedded/LICENSES.md",
-    "septet/data/embedded/fashion-mnist-licence.txt",
+    "septet/data/licences/fashion-mnist-licence.txt",
     "septet/data/embedded/breast-cancer.csv",
-    "septet/data/embedded/libreoffice-licence.txt",
+    "septet/data/licences/libreoffice-licence.txt",
     "septet/data/embedded/number-words.tsv",
     "septet/data/embedded/diabetes.csv",
     "septet/data/embedded/fashion-sample.npz",
     "septet/data/embedded/nyc-temperature.csv",
-    "septet/data/embedded/nyc-weather-licence.txt",
+    "septet/data/licences/nyc-weather-licence.txt",
 )
 USE = """
 import sys

@@ -57,6 +57,7 @@ SAMPLES: Mapping[str, str] = {
     "breast-cancer": "septet.data.samples:BREAST_CANCER",
     "digit-scenes": "septet.data.samples:DIGIT_SCENES",
     "diabetes": "septet.data.samples:DIABETES",
+    "efficientnet-lite0": "septet.data.samples:EFFICIENTNET_LITE0",
     "fashion-mnist": "septet.data.samples:FASHION_MNIST",
     "fashion-sample": "septet.data.samples:FASHION_SAMPLE",
     "libreoffice-en-de": "septet.data.samples:LIBREOFFICE",
@@ -89,6 +90,12 @@ def resolve(table: Mapping[str, str], kind: str, name: str) -> Any:
 def task(name: str) -> Any:
     """A new instance of the task called `name`."""
     return resolve(TASKS, "task", name)()
+
+
+def weights(kind: str) -> dict[str, Any]:
+    """The samples that are weights of networks for "pictures" or "texts", by name."""
+    samples = {name: sample(name) for name in SAMPLES}
+    return {name: found for name, found in samples.items() if found.weights_for == kind}
 
 
 def architecture(name: str) -> Any:

@@ -1,10 +1,12 @@
-"""Septet's U-Net, loss and recipe in a plain eager PyTorch loop, for so many seconds of training.
+"""Septet's network, loss and recipe in a plain eager PyTorch loop, for so many seconds of training.
 
     python segmentation_torch.py FOLDER SECONDS SEED
 
-FOLDER has `arrays.npz` (x_train, y_train, x_test) and `network.json`, the arguments of
-`septet.models.segmentation.unet`; `found.npy` with the classes of the test is written there.
-Data lie in memory as tensors and batches are gathered by index: faster than a DataLoader.
+FOLDER has `arrays.npz` (x_train, y_train, x_test) and `network.json`: "network", the arguments of
+`septet.models.segmentation.unet` or, with an EfficientNet-Lite0 and its pyramid, `over_backbone`;
+"start", the file of that backbone's weights and how they are trained on, or null; "training", the
+batch size, rate and decay. `found.npy` with the classes of the test is written there. Data lie in
+memory as tensors and batches are gathered by index: faster than a DataLoader.
 """
 
 import itertools
@@ -19,7 +21,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-BATCH, RATE, DECAY, WARMUP, CLIP = 16, 3e-3, 1e-2, 0.2, 1.0
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "torch_pretrained"))
+
+WARMUP, CLIP = 0.2, 1.0
 SCALE, COLOUR, IGNORED = 0.3, 0.25, 255
 
 
@@ -87,6 +91,72 @@ class UNet(nn.Module):
         return self.spread(self.logits(x))
 
 
+class Pyramid(nn.Module):
+    """A panoptic feature pyramid over the maps of strides 4 to 32 of an EfficientNet-Lite0."""
+
+    def __init__(self, settings, weights):
+        super().__init__()
+        from networks import EfficientNetLite
+
+        for name in ("mean", "deviation"):
+            self.register_buffer(name, torch.tensor(settings[name]).view(1, -1, 1, 1))
+        self.body = EfficientNetLite(1.0, 1.0)
+        if weights:
+            own = self.body.state_dict()
+            found = {k: v for k, v in tensors_of(weights).items() if not k.startswith("classifier")}
+            assert found.keys() <= own.keys()
+            self.body.load_state_dict(own | found)
+        for name in ("conv_head", "bn2", "classifier"):
+            delattr(self.body, name)
+        dim = settings["dim"]
+        self.lateral = nn.ModuleList(convolved(width, dim, 1) for width in (320, 112, 40, 24))
+        self.smooth = nn.ModuleList(convolved(dim, dim) for _ in range(4))
+        self.dropout = nn.Dropout2d(settings["dropout"])
+        self.logits = nn.Conv2d(dim, settings["num_classes"] * 16, 1)
+        self.spread = nn.PixelShuffle(4)
+
+    def groups(self):
+        """Parameters from the picture to what is new, as Septet groups them."""
+        first = [*self.body.conv_stem.parameters(), *self.body.bn1.parameters()]
+        stages = [list(stage.parameters()) for stage in self.body.blocks]
+        known = {id(p) for part in (first, *stages) for p in part}
+        return [first, *stages, [p for p in self.parameters() if id(p) not in known]]
+
+    def forward(self, x):
+        x = (x - self.mean) / self.deviation
+        x = functional.relu6(self.body.bn1(self.body.conv_stem(x)))
+        maps = []
+        for place, stage in enumerate(self.body.blocks):
+            x = stage(x)
+            if place in (1, 2, 4, 6):
+                maps.append(x)
+        above, merged = None, 0
+        for place, (lateral, smooth) in enumerate(zip(self.lateral, self.smooth, strict=True)):
+            level = lateral(maps[-1 - place])
+            if above is not None:
+                level = level + functional.interpolate(above, scale_factor=2, mode="nearest")
+            above, level = level, smooth(functional.relu(level))
+            factor = 8 >> place
+            if factor > 1:
+                level = functional.interpolate(level, scale_factor=factor, mode="bilinear")
+            merged = merged + level
+        return self.spread(self.logits(self.dropout(functional.relu(merged))))
+
+
+def tensors_of(path):
+    """The tensors of a file of safetensors, all float32."""
+    content = Path(path).read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    head = json.loads(content[8:start])
+    found = {}
+    for name, entry in head.items():
+        if name != "__metadata__":
+            low, high = (start + offset for offset in entry["data_offsets"])
+            array = np.frombuffer(content[low:high], "<f4").reshape(entry["shape"])
+            found[name] = torch.from_numpy(array.copy())
+    return found
+
+
 def changed(x, y):
     """Mirrored, enlarged or shrunk, in other light: float pictures and masks together."""
     n = len(x)
@@ -131,19 +201,41 @@ def rate_at(progress):
     return 0.5 * (1 + math.cos(math.pi * (progress - WARMUP) / (1 - WARMUP)))
 
 
+def hold(model, is_held):
+    """Keep what was learned before as it is, statistics of normalisation included, or free it."""
+    for group in model.groups()[:-1]:
+        for parameter in group:
+            parameter.requires_grad_(not is_held)
+    model.body.train(not is_held)
+
+
 def main(folder, seconds, seed):
     torch.manual_seed(seed)
     data = np.load(Path(folder) / "arrays.npz", allow_pickle=False)
-    settings = json.loads((Path(folder) / "network.json").read_text())
+    given = json.loads((Path(folder) / "network.json").read_text())
+    settings, start, training = given["network"], given["start"], given["training"]
     x, x_test = (torch.from_numpy(data[name]).permute(0, 3, 1, 2) for name in ("x_train", "x_test"))
     y = torch.from_numpy(data["y_train"]).long()
-    model = UNet(settings)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
-    begin, steps, spent = time.monotonic(), 0, 0.0
+    if "backbone" in settings:
+        model = Pyramid(settings, start and start["weights"])
+        parts = model.groups()
+    else:
+        model = UNet(settings)
+        parts = [list(model.parameters())]
+    decay = start["layer_decay"] if start else 1.0
+    factors = [decay ** (len(parts) - 1 - place) for place in range(len(parts))]
+    optimizer = torch.optim.AdamW(
+        [{"params": part} for part in parts], lr=0.0, weight_decay=training["weight_decay"]
+    )
+    begin, steps, spent, is_held = time.monotonic(), 0, 0.0, False
     while spent < seconds:
-        for rows in torch.randperm(len(y)).split(BATCH):
-            for group in optimizer.param_groups:
-                group["lr"] = RATE * rate_at(spent / seconds)
+        for rows in torch.randperm(len(y)).split(training["batch_size"]):
+            if start and is_held != (spent < start["frozen"] * seconds):
+                is_held = not is_held
+                hold(model, is_held)
+            rate = training["learning_rate"] * rate_at(spent / seconds)
+            for group, factor in zip(optimizer.param_groups, factors, strict=True):
+                group["lr"] = rate * factor
             optimizer.zero_grad()
             loss_of(*(lambda a, b: (model(a), b))(*changed(x[rows].float(), y[rows]))).backward()
             nn.utils.clip_grad_norm_(model.parameters(), CLIP)

@@ -4,9 +4,9 @@
 
 Needs PyTorch (2.13.0 was used) and NumPy alone: the networks are written here in plain PyTorch,
 with the names, shapes and arithmetic of torchvision (resnet.py, vision_transformer.py,
-convnext.py) and timm (vision_transformer.py, convnext.py), which do not import beside it. Weights
-and pictures are drawn by names, as the test draws them again; kept are names, shapes and
-answers. Writes tests/models/reference/pretrained.npz.
+convnext.py) and timm (vision_transformer.py, convnext.py, efficientnet.py), which do not import
+beside it. Weights and pictures are drawn by names, as the test draws them again; kept are names,
+shapes and answers. Writes tests/models/reference/pretrained.npz.
 """
 
 import json

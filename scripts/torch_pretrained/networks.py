@@ -1,5 +1,6 @@
 """torchvision's and timm's networks in plain PyTorch, under their names."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -333,6 +334,97 @@ class TimmConvNeXt(nn.Module):
         return self.head.fc(self.head.norm(x).flatten(1))
 
 
+class SamePadded(nn.Conv2d):
+    """timm.layers.Conv2dSame: TensorFlow's padding, further at the far side."""
+
+    def forward(self, x: Any) -> Any:
+        edges: list[int] = []
+        for side, size, stride in zip(x.shape[:1:-1], self.kernel_size, self.stride, strict=True):
+            total = max((-(-side // stride) - 1) * stride + size - side, 0)
+            edges += [total // 2, total - total // 2]
+        return super().forward(functional.pad(x, edges))
+
+
+def lite_norm(channels: int) -> Any:
+    return nn.BatchNorm2d(channels, eps=1e-3)
+
+
+class DepthwiseSeparable(nn.Module):
+    """timm.models._efficientnet_blocks.DepthwiseSeparableConv without attention."""
+
+    def __init__(self, before: int, after: int, size: int, stride: int):
+        super().__init__()
+        self.conv_dw = SamePadded(before, before, size, stride, groups=before, bias=False)
+        self.bn1 = lite_norm(before)
+        self.conv_pw, self.bn2 = nn.Conv2d(before, after, 1, bias=False), lite_norm(after)
+        self.is_beside = stride == 1 and before == after
+
+    def forward(self, x: Any) -> Any:
+        y = self.bn2(self.conv_pw(functional.relu6(self.bn1(self.conv_dw(x)))))
+        return x + y if self.is_beside else y
+
+
+class InvertedResidual(nn.Module):
+    """timm.models._efficientnet_blocks.InvertedResidual without attention."""
+
+    def __init__(self, before: int, after: int, size: int, stride: int, times: int):
+        super().__init__()
+        inner = times * before
+        self.conv_pw, self.bn1 = nn.Conv2d(before, inner, 1, bias=False), lite_norm(inner)
+        self.conv_dw = SamePadded(inner, inner, size, stride, groups=inner, bias=False)
+        self.bn2 = lite_norm(inner)
+        self.conv_pwl, self.bn3 = nn.Conv2d(inner, after, 1, bias=False), lite_norm(after)
+        self.is_beside = stride == 1 and before == after
+
+    def forward(self, x: Any) -> Any:
+        y = functional.relu6(self.bn1(self.conv_pw(x)))
+        y = functional.relu6(self.bn2(self.conv_dw(y)))
+        y = self.bn3(self.conv_pwl(y))
+        return x + y if self.is_beside else y
+
+
+class EfficientNetLite(nn.Module):
+    """timm's tf_efficientnet_lite0 to 4."""
+
+    def __init__(self, wider: float, deeper: float):
+        super().__init__()
+        self.conv_stem, self.bn1 = SamePadded(3, 32, 3, 2, bias=False), lite_norm(32)
+        stages, before = [], 32
+        for place, (count, size, stride, times, dim) in enumerate(LITE_STAGES):
+            after = make_divisible(dim * wider)
+            is_end = place in (0, len(LITE_STAGES) - 1)
+            count = count if is_end else math.ceil(count * deeper)
+            blocks = []
+            for block in range(count):
+                step = stride if block == 0 else 1
+                if times == 1:
+                    blocks.append(DepthwiseSeparable(before, after, size, step))
+                else:
+                    blocks.append(InvertedResidual(before, after, size, step, times))
+                before = after
+            stages.append(nn.Sequential(*blocks))
+        self.blocks = nn.Sequential(*stages)
+        self.conv_head, self.bn2 = nn.Conv2d(before, 1280, 1, bias=False), lite_norm(1280)
+        self.classifier = nn.Linear(1280, CLASSES)
+
+    def forward(self, x: Any) -> Any:
+        x = self.blocks(functional.relu6(self.bn1(self.conv_stem(x))))
+        return self.classifier(functional.relu6(self.bn2(self.conv_head(x))).mean((2, 3)))
+
+
+LITE_STAGES = (
+    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192), (1, 3, 1, 6, 320),
+)  # fmt: skip
+"""Blocks, window, stride, times as wide inside, channels."""
+
+
+def make_divisible(value: float) -> int:
+    """timm.layers.make_divisible by 8."""
+    found = max(8, int(value + 4) // 8 * 8)
+    return found + 8 if found < 0.9 * value else found
+
+
 NETWORKS: dict[str, tuple[Callable[[], Any], int]] = {
     "resnet18": (lambda: ResNet(BasicBlock, [2, 2, 2, 2]), 64),
     "resnet34": (lambda: ResNet(BasicBlock, [3, 4, 6, 3]), 75),
@@ -344,5 +436,7 @@ NETWORKS: dict[str, tuple[Callable[[], Any], int]] = {
     "convnext-tiny torchvision": (lambda: TorchvisionConvNeXt([3, 3, 9, 3], 96), 64),
     "convnext-tiny timm": (lambda: TimmConvNeXt([3, 3, 9, 3], 96, False), 64),
     "convnext-atto timm": (lambda: TimmConvNeXt([2, 2, 6, 2], 40, True), 64),
+    "efficientnet-lite0 timm": (lambda: EfficientNetLite(1.0, 1.0), 64),
+    "efficientnet-lite3 timm": (lambda: EfficientNetLite(1.2, 1.4), 75),
 }
 """A network and the side of its picture, by backbone and, where there are several, layout."""

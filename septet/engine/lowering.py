@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from septet.engine.native import depthwise
+
 MOST_SLICES = 16
 """Largest pooling window whose maximum is taken slice by slice."""
 _parts_stay_apart = False
@@ -340,11 +342,14 @@ def convolve_depthwise(
     """Convolution of each channel on its own, as a sum over the window's taps.
 
     Arguments are as in `convolve`, with a kernel [*window, 1, in * times], which gives `times`
-    outputs of each channel, neighbours of each other.
+    outputs of each channel, neighbours of each other. Where XLA compiles, it is C that XLA calls.
     """
     import jax.numpy as jnp
 
     window, out_dim = kernel.shape[:-2], kernel.shape[-1]
+    is_plain = _parts_stay_apart and out_dim == inputs.shape[-1] and kernel.dtype == inputs.dtype
+    if is_plain and depthwise.fits(inputs.shape, window, pads, dilation, inputs.dtype):
+        return depthwise.convolve(inputs, kernel[..., 0, :], strides, pads)
     repeated = jnp.repeat(inputs, out_dim // inputs.shape[-1], axis=-1)
     taps = _taps(_padded(repeated, pads), window, strides, dilation)
     weights = kernel.reshape(-1, out_dim)

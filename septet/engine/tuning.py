@@ -6,7 +6,7 @@ backward pass is not computed.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,15 @@ class Tuning:
         thawing: Share of the run after that over which groups are freed one by one, the last
             first (Howard and Ruder, arXiv:1801.06146); 0 frees them together.
         decay: What each group's rate is multiplied by for every group between it and the new.
+        kept: Places of variables that never move, as the scales and offsets of normalisations of
+            batches; these then use and keep the statistics that they have.
     """
 
     groups: tuple[int, ...]
     frozen: float = 0.0
     thawing: float = 0.0
     decay: float = 1.0
+    kept: frozenset[int] = frozenset()
 
     @property
     def new(self) -> int:
@@ -44,20 +47,27 @@ class Tuning:
         behind = self.new - 1 - group
         return self.frozen + self.thawing * behind / max(self.new - 1, 1)
 
+    @property
+    def old(self) -> frozenset[int]:
+        """Places of all variables that were learned before."""
+        return frozenset(place for place, group in enumerate(self.groups) if group != self.new)
+
 
 def require_start(options: Any) -> None:
     """Refuse settings that are for given weights where there are none.
 
     Args:
-        options: With `pretrained`, `frozen`, `thawing` and `layer_decay`.
+        options: With `pretrained`, `frozen`, `thawing`, `layer_decay` and, of pictures,
+            `frozen_norms`.
 
     Raises:
-        ConfigError: One of the last three is set, and the first is not.
+        ConfigError: One of the others is set, and the first is not.
     """
     if options.pretrained is not None:
         return
-    for name, nothing in (("frozen", None), ("layer_decay", None), ("thawing", 0.0)):
-        if getattr(options, name) != nothing:
+    unset = {"frozen": None, "layer_decay": None, "thawing": 0.0, "frozen_norms": False}
+    for name, nothing in unset.items():
+        if getattr(options, name, nothing) != nothing:
             raise ConfigError(
                 f"Setting 'model.{name}' is for networks that start from weights. Give them with "
                 f"model.pretrained, or leave model.{name} out."
@@ -89,7 +99,11 @@ def rates(tuning: Tuning, step: Any, control: Control, beta: float | None) -> li
                 rate = rate * jnp.sqrt(1.0 - jnp.power(jnp.float32(beta), since + 1.0))
             rate = jnp.where(progress >= freed, rate, 0.0)
         found[group] = rate
-    return [found[group] for group in tuning.groups]
+    nothing = jnp.float32(0.0)
+    return [
+        nothing if place in tuning.kept else found[group]
+        for place, group in enumerate(tuning.groups)
+    ]
 
 
 def tuned_train_step(
@@ -108,10 +122,11 @@ def tuned_train_step(
     from jax import lax
 
     def all_move(parts: Any, batch: Any) -> Any:
-        return model.train_step(parts, batch)
+        with held(model, tuning.kept):
+            return model.train_step(parts, batch)
 
     def new_moves(parts: Any, batch: Any) -> Any:
-        with held(model, tuning):
+        with held(model, tuning.kept | tuning.old):
             return model.train_step(parts, batch)
 
     before = parts[0]
@@ -130,33 +145,35 @@ def tuned_train_step(
 
 
 @contextlib.contextmanager
-def held(model: Any, tuning: Tuning) -> Iterator[None]:
-    """Trace `model` with all but its newest group held still.
+def held(model: Any, still: Collection[int]) -> Iterator[None]:
+    """Trace `model` with the trainable variables of these places held still.
 
-    No gradient reaches what is held, and normalisations of it use and keep the statistics
-    that they have.
+    No gradient reaches them, and normalisations of batches all of whose variables are held use
+    and keep the statistics that they have.
     """
     import keras
     from jax import lax
 
-    own, fixed = model.stateless_call, set(tuning.groups) - {tuning.new}
+    if not still:
+        yield
+        return
+    own = model.stateless_call
 
     def call(trainable: Sequence[Any], *rest: Any, **more: Any) -> Any:
         stopped = [
-            lax.stop_gradient(value) if group in fixed else value
-            for value, group in zip(trainable, tuning.groups, strict=True)
+            lax.stop_gradient(value) if place in still else value
+            for place, value in enumerate(trainable)
         ]
         return own(stopped, *rest, **more)
 
-    groups = {
-        id(variable): group
-        for variable, group in zip(model.trainable_variables, tuning.groups, strict=True)
+    fixed = {
+        id(variable) for place, variable in enumerate(model.trainable_variables) if place in still
     }
     norms = [
         layer
         for layer in model._flatten_layers(include_self=False)
         if isinstance(layer, keras.layers.BatchNormalization)
-        and all(groups.get(id(variable)) in fixed for variable in layer.trainable_variables)
+        and all(id(variable) in fixed for variable in layer.trainable_variables)
     ]
     model.stateless_call = call
     calls = [_at_rest(layer) for layer in norms]

@@ -48,14 +48,13 @@ def settled(settings: Mapping[str, Any]) -> dict[str, Any]:
         return found
     if Path(text).is_dir():
         found["pretrained"] = str(Path(text).absolute())
-    elif text in registry.SAMPLES and registry.sample(text).is_weights:
-        found["pretrained"] = str(registry.sample(text).path())
+    elif text in (known := registry.weights("texts")):
+        found["pretrained"] = str(known[text].path())
     else:
-        names = [name for name in registry.SAMPLES if registry.sample(name).is_weights]
         raise DataError(
             f"model.pretrained: there is no folder '{text}'. Expected one with config.json, "
             "*.safetensors and tokenizer.json, a KerasHub preset, or the name of one to fetch: "
-            f"{', '.join(names)}."
+            f"{', '.join(known)}."
         )
     return found
 

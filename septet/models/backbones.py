@@ -14,6 +14,7 @@ from keras import layers
 from pydantic import ConfigDict, Field, validate_call
 
 from septet.models.convnext import EPSILON, convnext_maps
+from septet.models.efficientnet_lite import efficientnet_lite_maps, efficientnet_lite_top
 from septet.models.residual import convolved, residual_maps
 from septet.models.vision_transformer import vit_maps, vit_tokens
 
@@ -56,7 +57,8 @@ class Kind:
     Args:
         maps: (inputs, **settings) -> feature maps by stride.
         settings: What the name stands for; may be changed one by one.
-        family: "residual", "convnext", "vit" or "cnn", which share a layout of weights.
+        family: "residual", "convnext", "efficientnet-lite", "vit" or "cnn", which share a layout
+            of weights.
     """
 
     maps: Callable[..., dict[int, Any]]
@@ -70,6 +72,11 @@ def _residual(blocks: list[int], **more: Any) -> Kind:
 
 def _convnext(depths: list[int], width: int, **more: Any) -> Kind:
     return Kind(convnext_maps, {"depths": depths, "width": width, **more}, "convnext")
+
+
+def _efficientnet_lite(wider: float, deeper: float) -> Kind:
+    values = {"wider": wider, "deeper": deeper}
+    return Kind(efficientnet_lite_maps, values, "efficientnet-lite")
 
 
 def _vit(dim: int, depth: int, num_heads: int, patch: int) -> Kind:
@@ -88,13 +95,19 @@ BACKBONES: Mapping[str, Kind] = {
     "convnext-micro": _convnext([1, 1, 2, 1], 24, layer_scale=0.1),
     "convnext-atto": _convnext([2, 2, 6, 2], 40),
     "convnext-tiny": _convnext([3, 3, 9, 3], 96),
+    "efficientnet-lite0": _efficientnet_lite(1.0, 1.0),
+    "efficientnet-lite1": _efficientnet_lite(1.0, 1.1),
+    "efficientnet-lite2": _efficientnet_lite(1.1, 1.2),
+    "efficientnet-lite3": _efficientnet_lite(1.2, 1.4),
+    "efficientnet-lite4": _efficientnet_lite(1.4, 1.8),
     "vit-micro": _vit(64, 4, 4, 8),
     "vit-tiny": _vit(192, 12, 3, 16),
     "vit-small": _vit(384, 12, 6, 16),
     "vit-base": _vit(768, 12, 12, 16),
 }
 """resnet18, 34, 50, convnext-tiny and vit-base are torchvision's and timm's of that name,
-convnext-atto, vit-tiny and vit-small timm's; micro and mini are for training from scratch."""
+convnext-atto, vit-tiny and vit-small timm's, efficientnet-lite0 to 4 its tf_efficientnet_lite0 to
+4; micro and mini are for training from scratch."""
 
 
 def backbone(name: str, inputs: Any, **settings: Any) -> dict[int, Any]:
@@ -121,14 +134,18 @@ def backbone(name: str, inputs: Any, **settings: Any) -> dict[int, Any]:
 def pooled(name: str, inputs: Any, **settings: Any) -> Any:
     """One vector a picture, [batch, dim], for a classifier; arguments as in `backbone`.
 
-    The mean over the last map, normalised for ConvNeXt; the class token of a Vision Transformer.
+    The mean over the last map, normalised for ConvNeXt and made wider before for EfficientNet-Lite;
+    the class token of a Vision Transformer.
     """
     kind = kind_of(name)
     settings = {**kind.settings, **settings}
     if kind.family == "vit":
         return vit_tokens(inputs, **settings)[:, 0]
     maps = kind.maps(inputs, **settings)
-    hidden = layers.GlobalAveragePooling2D(name="average")(maps[max(maps)])
+    hidden = maps[max(maps)]
+    if kind.family == "efficientnet-lite":
+        hidden = efficientnet_lite_top(hidden)
+    hidden = layers.GlobalAveragePooling2D(name="average")(hidden)
     if kind.family == "convnext":
         hidden = layers.LayerNormalization(epsilon=EPSILON, name="normalization")(hidden)
     return hidden

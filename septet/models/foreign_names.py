@@ -41,12 +41,14 @@ class Layout:
         rules: Of the backbone's weights; the first that matches counts.
         head: Of the last layer's weights, which differ with the classes.
         ignored: Pattern of names that may be there and are not weights of ours.
+        end: Pattern of names of what classifiers alone have after the last map.
     """
 
     title: str
     rules: tuple[Rule, ...]
     head: tuple[Rule, ...]
     ignored: str = r"(?!)"
+    end: str = r"(?!)"
 
 
 def _normalised(ours: str, theirs: str) -> tuple[Rule, ...]:
@@ -152,6 +154,7 @@ TORCHVISION_CONVNEXT = Layout(
         *_normalised("normalization", "classifier.0"),
     ),
     _layer("logits", "classifier.2"),
+    end=r"classifier\.0\..*",
 )
 TIMM_CONVNEXT = Layout(
     "timm",
@@ -168,6 +171,30 @@ TIMM_CONVNEXT = Layout(
         *_normalised("normalization", "head.norm"),
     ),
     _layer("logits", "head.fc"),
+    end=r"head\.norm\..*",
+)
+TIMM_EFFICIENTNET_LITE = Layout(
+    "timm",
+    (
+        *_layer("stem", "conv_stem", "convolution"),
+        *_normalised("stem_normalization", "bn1"),
+        # The first stage widens nothing, and timm counts on from what there is.
+        *_layer(r"stage1_block(\d+)_depthwise", "blocks.0.{a0}.conv_dw", "depthwise"),
+        *_normalised(r"stage1_block(\d+)_depthwise_normalization", "blocks.0.{a0}.bn1"),
+        *_layer(r"stage1_block(\d+)_projection", "blocks.0.{a0}.conv_pw", "convolution"),
+        *_normalised(r"stage1_block(\d+)_projection_normalization", "blocks.0.{a0}.bn2"),
+        *_layer(rf"{STAGE}_expansion", "blocks.{a0}.{b0}.conv_pw", "convolution"),
+        *_normalised(rf"{STAGE}_expansion_normalization", "blocks.{a0}.{b0}.bn1"),
+        *_layer(rf"{STAGE}_depthwise", "blocks.{a0}.{b0}.conv_dw", "depthwise"),
+        *_normalised(rf"{STAGE}_depthwise_normalization", "blocks.{a0}.{b0}.bn2"),
+        *_layer(rf"{STAGE}_projection", "blocks.{a0}.{b0}.conv_pwl", "convolution"),
+        *_normalised(rf"{STAGE}_projection_normalization", "blocks.{a0}.{b0}.bn3"),
+        *_layer("top", "conv_head", "convolution"),
+        *_normalised("top_normalization", "bn2"),
+    ),
+    _layer("logits", "classifier"),
+    r".*\.num_batches_tracked",
+    end=r"(conv_head|bn2)\..*",
 )
 
 LAYOUTS: Mapping[str, tuple[Layout, ...]] = {
@@ -181,6 +208,7 @@ LAYOUTS: Mapping[str, tuple[Layout, ...]] = {
         _vit("timm", TIMM_VIT),
     ),
     "convnext": (TORCHVISION_CONVNEXT, TIMM_CONVNEXT),
+    "efficientnet-lite": (TIMM_EFFICIENTNET_LITE,),
 }
 """By family of `septet.models.backbones.BACKBONES`."""
 

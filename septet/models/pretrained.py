@@ -3,14 +3,16 @@
 What is read comes as a mapping of names to arrays; how a file is read is known elsewhere.
 """
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from septet.errors import WeightsError
 from septet.models.backbones import BACKBONES
+from septet.models.efficientnet_lite import STAGES, rounded
 from septet.models.foreign_names import LAYOUTS, Form, Layout, is_of_head, name_in
 from septet.models.vision_transformer import resized_positions
 from septet.runs.tensors import complaint
@@ -69,10 +71,12 @@ def convert(
             f"'{source}' lacks {len(missing)} of the {len(needed)} tensors of '{backbone}' (names "
             f"of {layout.title}): {_some(missing)}. {guess(tensors, backbone)}"
         )
+    # A network without classes has no place for what comes before them.
+    spare = layout.ignored if _has_end(layout, needed) else f"{layout.ignored}|{layout.end}"
     surplus = [
         name
         for name in tensors.keys() - needed
-        if not re.fullmatch(layout.ignored, name) and not is_of_head(layout, name)
+        if not re.fullmatch(spare, name) and not is_of_head(layout, name)
     ]
     if surplus:
         raise WeightsError(
@@ -85,6 +89,11 @@ def convert(
         path: _value(tensors[name], name, form, wanted[path], backbone, source, grid)
         for path, (name, form) in named.items()
     }
+
+
+def _has_end(layout: Layout, needed: Collection[str]) -> bool:
+    """Whether any of what classifiers alone have is wanted."""
+    return any(re.fullmatch(layout.end, name) for name in needed)
 
 
 def _chosen(
@@ -215,10 +224,27 @@ def backbone_of(tensors: Mapping[str, np.ndarray]) -> str | None:
             dim = tensors[token].shape[-1:] or (0,)
             sizes = {kind.settings["dim"]: name for name, kind in _kinds("vit")}
             return sizes.get(dim[0])
+    if "conv_stem.weight" in names and "blocks.0.0.conv_dw.weight" in names:
+        return _efficientnet_lite(tensors)
     for stem in ("features.0.0.weight", "stem.0.weight"):
         if stem in names:
             sizes = {kind.settings["width"]: name for name, kind in _kinds("convnext")}
             return sizes.get(len(tensors[stem]) if tensors[stem].ndim else 0)
+    return None
+
+
+def _efficientnet_lite(tensors: Mapping[str, np.ndarray]) -> str | None:
+    """Which one, by the blocks of the sixth stage and the channels of the last."""
+    if any(".se." in name for name in tensors):
+        return None
+    last = tensors.get("blocks.6.0.conv_pwl.weight")
+    channels = len(last) if last is not None and last.ndim else 0
+    depth = sum(bool(re.fullmatch(r"blocks\.5\.\d+\.conv_pw\.weight", name)) for name in tensors)
+    for name, kind in _kinds("efficientnet-lite"):
+        stage = STAGES[-2]
+        wanted = rounded(STAGES[-1][-1] * kind.settings["wider"])
+        if (wanted, math.ceil(stage[0] * kind.settings["deeper"])) == (channels, depth):
+            return name
     return None
 
 

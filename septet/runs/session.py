@@ -81,7 +81,7 @@ def resolve_source(task: str, source: str) -> Path:
             f"The sample '{source}' is a series for septet.fit, which no task reads. "
             f"See examples/forecast_temperature.py; its file is '{sample.path()}'."
         )
-    if sample.is_weights:
+    if sample.weights_for:
         raise DataError(
             f"The sample '{source}' holds weights and no data. Start from it with: septet train "
             f"{task if task in (sample.task, *sample.also) else sample.task} DATA "

@@ -12,6 +12,11 @@ Architecture = Literal[
     "convnext-atto",
     "convnext-micro",
     "convnext-tiny",
+    "efficientnet-lite0",
+    "efficientnet-lite1",
+    "efficientnet-lite2",
+    "efficientnet-lite3",
+    "efficientnet-lite4",
     "resnet-micro",
     "resnet-patch",
     "resnet-mini",
@@ -78,9 +83,10 @@ class StartOptions(ModelOptions):
     pretrained: str | None = Field(
         default=None,
         description="Weights to start from: a run or model folder (of the same task: its network "
-        "is kept); for pictures also a .safetensors file with the names of torchvision or timm, or "
-        "a folder with a KerasHub preset; to classify them, also the name of a Keras application "
-        "whose weights Keras has on this machine.",
+        "is kept); for pictures also a .safetensors file with the names of torchvision or timm, "
+        "efficientnet-lite0 (after septet data fetch efficientnet-lite0), or a folder with a "
+        "KerasHub preset; to classify them, also the name of a Keras application whose weights "
+        "Keras has on this machine.",
     )
     pixels: Literal["auto", "imagenet", "half", "data"] = Field(
         default="auto",
@@ -104,6 +110,11 @@ class StartOptions(ModelOptions):
         description="What the learning rate of each stage is multiplied by for every stage between "
         "it and what is new. Default with pretrained: 0.8.",
     )
+    frozen_norms: bool = Field(
+        default=False,
+        description="Leave normalisations of batches that were learned before as they are, "
+        "statistics, scales and offsets: less time a step, and better where batches are small.",
+    )
 
 
 class ImageModelOptions(StartOptions):
@@ -113,8 +124,8 @@ class ImageModelOptions(StartOptions):
         default="cnn",
         description="cnn: a small convolutional network, quick on a CPU; resnet: a residual "
         "network, better on larger colour pictures and slower; resnet18, resnet34, resnet50, "
-        "convnext-..., vit-...: those of torchvision and timm; micro and mini: narrow ones; "
-        "MobileNetV2 and others: those of keras.applications.",
+        "convnext-..., efficientnet-lite..., vit-...: those of torchvision and timm; micro and "
+        "mini: narrow ones; MobileNetV2 and others: those of keras.applications.",
     )
     backbone: dict[str, Setting] | None = Field(
         default=None,

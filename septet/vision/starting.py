@@ -53,7 +53,7 @@ class Start:
 
 
 def find(text: str, has_applications: bool = True) -> Start:
-    """What a text names: a file or folder, a run, or a Keras application.
+    """What a text names: a file or folder, a run, fetched weights, or a Keras application.
 
     Args:
         text: From a user.
@@ -61,7 +61,9 @@ def find(text: str, has_applications: bool = True) -> Start:
 
     Raises:
         WeightsError: None of them.
+        DataError: They are weights that have not been fetched.
     """
+    from septet import registry
     from septet.models.keras_application import APPLICATIONS
     from septet.models.keras_hub_preset import is_preset
     from septet.runs.folder import RunFolder, runs_root
@@ -85,14 +87,17 @@ def find(text: str, has_applications: bool = True) -> Start:
     try:
         run = RunFolder.find(runs_root(), text)
     except RunNotFoundError:
-        said, given = "to start from", "a model folder or a KerasHub preset"
+        known = registry.weights("pictures")
+        if text in known:
+            return Start("file", str(known[text].path()))
+        said, applications = "to start from", ""
         if has_applications:
             said = "to start from, nor a Keras application of that name"
-            names = ", ".join(sorted(APPLICATIONS))
-            given = f"a model folder, a KerasHub preset, or one of: {names}"
+            applications = f", or a Keras application: {', '.join(sorted(APPLICATIONS))}"
         raise WeightsError(
             f"There is no file, folder or run '{text}' {said}. Give a .safetensors file, a run, "
-            f"{given}."
+            "a model folder, a KerasHub preset, weights to be had by septet data fetch "
+            f"({', '.join(known)}){applications}."
         ) from None
     if not (run.model / "model.json").is_file():
         raise WeightsError(
@@ -244,8 +249,10 @@ def _pixel_scales(start: Start, prepared: Prepared, pixels: str) -> tuple[list[f
         pixels = "imagenet"
         if start.kind == "file":
             with open_tensors(start.path) as tensors:
-                # timm's own Vision Transformers were trained on pictures from -1 to 1.
-                pixels = "half" if "cls_token" in tensors else "imagenet"
+                # timm's own Vision Transformers and what it has of TensorFlow were trained on
+                # pictures from -1 to 1.
+                is_half = "cls_token" in tensors or "conv_stem.weight" in tensors
+                pixels = "half" if is_half else "imagenet"
         else:
             from septet.models.keras_hub_preset import read_config
 
@@ -361,6 +368,23 @@ def tuning(network: Any, given: list[str], options: "StartOptions") -> "Tuning":
         frozen=frozen if options.frozen is None else options.frozen,
         thawing=options.thawing,
         decay=LAYER_DECAY if options.layer_decay is None else options.layer_decay,
+        kept=_norms(network, known) if options.frozen_norms else frozenset(),
+    )
+
+
+def _norms(network: Any, known: Collection[str]) -> frozenset[int]:
+    """Places of the scales and offsets of normalisations of batches that were learned before."""
+    import keras
+
+    of_norms = {
+        variable.path
+        for layer in network._flatten_layers(include_self=False)
+        if isinstance(layer, keras.layers.BatchNormalization)
+        for variable in layer.trainable_variables
+    }
+    paths = [variable.path for variable in network.trainable_variables]
+    return frozenset(
+        place for place, path in enumerate(paths) if path in known and path in of_norms
     )
 
 

@@ -73,6 +73,14 @@ def test_what_is_held_keeps_every_bit_and_then_moves():
         assert not np.array_equal(new, last)
 
 
+def test_kept_normalisations_stay_while_all_else_moves():
+    first, early, last = trained(Tuning(GROUPS, frozen=0.5, kept=frozenset({2, 3})), [10, 10])
+    assert moved(first, early) == [group == 2 for group in GROUPS]
+    assert moved(early, last) == [place not in (2, 3) for place in range(len(GROUPS))]
+    for old, new in zip(first.non_trainable, last.non_trainable, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
 def test_stages_are_freed_from_the_last_to_the_first():
     tuning = Tuning(GROUPS, frozen=0.25, thawing=0.5)
     assert [tuning.freed_at(group) for group in range(3)] == [0.75, 0.25, 0.0]
@@ -117,7 +125,7 @@ def test_what_is_freed_begins_as_slowly_as_a_new_run():
 def test_nothing_of_the_hold_is_left_on_the_model():
     model = small_network()
     before = set(model.__dict__), set(model.get_layer("stage1_normalization").__dict__)
-    with held(model, Tuning(GROUPS)):
+    with held(model, Tuning(GROUPS).old):
         assert "stateless_call" in model.__dict__
     assert set(model.__dict__) == before[0]
     assert set(model.get_layer("stage1_normalization").__dict__) == before[1]

@@ -75,7 +75,7 @@ def test_answers_are_those_of_pytorch(name, tmp_path):
     )
     found = Predictor(network, platform="cpu")(weights, {"pictures": drawn_weights.pictures(name)})
     wanted = drawn_weights.answers(name)
-    assert np.abs(wanted).max() > 0.5
+    assert np.abs(wanted).max() > 0.4
     np.testing.assert_allclose(found, wanted, atol=TOLERANCE, rtol=0)
 
 

@@ -135,11 +135,48 @@ def test_a_file_of_timm_has_pixels_from_minus_one_to_one(tmp_path):
         TASK.architecture(COLOUR, ImageModelOptions(pretrained=str(unknown)))
 
 
+def test_fetched_weights_are_named_like_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(DataError, match="Bring them with: septet data fetch efficientnet-lite0"):
+        starting.find("efficientnet-lite0")
+    folder = tmp_path / "cache" / "data" / "efficientnet-lite0"
+    folder.mkdir(parents=True)
+    tensors = drawn_weights.tensors("efficientnet-lite0 timm")
+    file = write(folder / "efficientnet-lite0.safetensors", tensors)
+    options = ImageModelOptions(pretrained="efficientnet-lite0")
+    assert starting.find("efficientnet-lite0") == starting.Start("file", str(file))
+    assert TASK.adapt(COLOUR, options)["mean"] == [127.5] * 3
+    assert TASK.architecture(COLOUR, options)[1]["backbone"] == "efficientnet-lite0"
+
+
+@pytest.mark.parametrize(
+    "name", ["convnext-atto timm", "convnext-tiny torchvision", "efficientnet-lite0 timm"]
+)
+def test_what_only_classifiers_have_is_left_behind(name):
+    """A detector or segmenter has no place for what comes after the last map."""
+    from septet.models.pretrained import convert
+    from septet.models.segmentation import over_backbone
+    from septet.runs.networks import build_apart, network_weights
+
+    backbone = name.split()[0]
+    sizes = {key: COLOUR[key] for key in ("height", "width", "channels", "mean", "deviation")}
+    network = build_apart(lambda: over_backbone(**sizes, num_classes=2, backbone=backbone))
+    shapes = {path: shape for path, (_, shape) in network_weights(network).items()}
+    tensors = drawn_weights.tensors(name)
+    values = convert(tensors, backbone, shapes, source="w")
+    assert "stem/kernel" in values
+    new = {path.split("/")[0] for path in shapes.keys() - values.keys()}
+    assert all(layer.startswith(("lateral", "smooth", "logits")) for layer in new)
+    with pytest.raises(WeightsError, match="has 1 tensors that"):
+        convert({**tensors, "other.weight": np.zeros(3, np.float32)}, backbone, shapes, source="w")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("nothing", r"no file, folder or run 'nothing' to start from"),
-        ("mobilenetv2", r"one of: .*MobileNetV2"),
+        ("mobilenetv2", r"a Keras application: .*MobileNetV2"),
         ("empty-folder", r"no model folder, no finished run and no KerasHub preset"),
         ("missing.safetensors", r"cannot be opened \(No such file"),
     ],

@@ -85,8 +85,12 @@ def _vectors(macros: str) -> Vectors:
     return Vectors(4, 32 if "__ARM_NEON" in macros else 16)
 
 
-def build(texts: Sequence[str]) -> ctypes.CDLL:
+def build(texts: Sequence[str], *, include: str | None = None) -> ctypes.CDLL:
     """The program that the texts are together; each is compiled by itself, at the same time.
+
+    Args:
+        texts: In C.
+        include: Folder of what they include.
 
     Raises:
         NoCompilerError: The compiler is gone or refuses a text, or there is no room for its work.
@@ -95,6 +99,8 @@ def build(texts: Sequence[str]) -> ctypes.CDLL:
     command = [path, *FLAGS, *_machine(), f"-DLANES={vectors.lanes}"]
     if vectors.lanes == 16:
         command.append("-mprefer-vector-width=512")
+    if include is not None:
+        command += ["-I", include]
     key = "\n".join([*command, _version(path), platform.processor(), _cpu(), "\0".join(texts)])
     name = f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.so"
     folder = resources.owner_only(resources.cache_root() / "native")
