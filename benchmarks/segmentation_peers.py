@@ -80,7 +80,10 @@ def torch_result(source: Path, folder: Path, options: argparse.Namespace) -> dic
     if model.pretrained is not None:
         frozen = starting.FROZEN if model.frozen is None else model.frozen
         decay = starting.LAYER_DECAY if model.layer_decay is None else model.layer_decay
-        start = {"weights": model.pretrained, "frozen": frozen, "layer_decay": decay}
+        start = {
+            "weights": model.pretrained, "frozen": frozen, "layer_decay": decay,
+            "frozen_norms": model.frozen_norms,
+        }  # fmt: skip
     training = {**task.training_defaults, **given.get("training", {})}
     arrays = {}
     for split in ("train", "test"):

@@ -12,6 +12,8 @@ SIZE_LIMIT = 5_000_000
 NEEDED = (
     "septet/py.typed",
     "septet/data/embedded/LICENSES.md",
+    "septet/engine/native/attention.c",
+    "septet/engine/native/calls.h",
     "septet/data/licences/fashion-mnist-licence.txt",
     "septet/data/embedded/breast-cancer.csv",
     "septet/data/licences/libreoffice-licence.txt",

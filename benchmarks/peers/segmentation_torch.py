@@ -201,12 +201,12 @@ def rate_at(progress):
     return 0.5 * (1 + math.cos(math.pi * (progress - WARMUP) / (1 - WARMUP)))
 
 
-def hold(model, is_held):
+def hold(model, is_held, has_frozen_norms):
     """Keep what was learned before as it is, statistics of normalisation included, or free it."""
-    for group in model.groups()[:-1]:
-        for parameter in group:
-            parameter.requires_grad_(not is_held)
-    model.body.train(not is_held)
+    model.body.requires_grad_(not is_held).train(not is_held)
+    for module in model.body.modules():
+        if has_frozen_norms and isinstance(module, nn.BatchNorm2d):
+            module.eval().requires_grad_(False)
 
 
 def main(folder, seconds, seed):
@@ -227,12 +227,12 @@ def main(folder, seconds, seed):
     optimizer = torch.optim.AdamW(
         [{"params": part} for part in parts], lr=0.0, weight_decay=training["weight_decay"]
     )
-    begin, steps, spent, is_held = time.monotonic(), 0, 0.0, False
+    begin, steps, spent, is_held = time.monotonic(), 0, 0.0, None
     while spent < seconds:
         for rows in torch.randperm(len(y)).split(training["batch_size"]):
-            if start and is_held != (spent < start["frozen"] * seconds):
-                is_held = not is_held
-                hold(model, is_held)
+            if start and is_held is not (spent < start["frozen"] * seconds):
+                is_held = spent < start["frozen"] * seconds
+                hold(model, is_held, start["frozen_norms"])
             rate = training["learning_rate"] * rate_at(spent / seconds)
             for group, factor in zip(optimizer.param_groups, factors, strict=True):
                 group["lr"] = rate * factor

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from septet.engine.native import depthwise
+from septet.engine.native import calls, depthwise
 
 MOST_SLICES = 16
 """Largest pooling window whose maximum is taken slice by slice."""
@@ -58,7 +58,8 @@ def lowered(platform: str, *, windows: int = 0) -> Iterator["Seen"]:
     lax.reduce_window = _pooling_for(original[1])
     lax.conv_transpose = _transposed_for(lax.conv_general_dilated)
     try:
-        yield seen
+        with calls.opened(not windows):
+            yield seen
     finally:
         lax.conv_general_dilated, lax.reduce_window, lax.conv_transpose = original
         _parts_stay_apart = before
@@ -347,7 +348,7 @@ def convolve_depthwise(
     import jax.numpy as jnp
 
     window, out_dim = kernel.shape[:-2], kernel.shape[-1]
-    is_plain = _parts_stay_apart and out_dim == inputs.shape[-1] and kernel.dtype == inputs.dtype
+    is_plain = calls.are_open() and out_dim == inputs.shape[-1] and kernel.dtype == inputs.dtype
     if is_plain and depthwise.fits(inputs.shape, window, pads, dilation, inputs.dtype):
         return depthwise.convolve(inputs, kernel[..., 0, :], strides, pads)
     repeated = jnp.repeat(inputs, out_dim // inputs.shape[-1], axis=-1)

@@ -23,7 +23,8 @@ class Drop(layers.Dropout):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The inputs, in training with a share of them zero and the rest so much larger."""
-        if keras.backend.backend() != "jax" or not training or self.rate == 0:
+        key = self.key(training)
+        if key is None:
             return super().call(inputs, training=training)
         import jax.numpy as jnp
 
@@ -31,10 +32,16 @@ class Drop(layers.Dropout):
         if self.noise_shape is not None:
             pairs = zip(self.noise_shape, shape, strict=True)
             shape = tuple(own if own is not None else other for own, other in pairs)
-        bits = hashed(shape, self.seed_generator.next())
+        bits = hashed(shape, key)
         limit = min(round(self.rate * 2**32), 2**32 - 1)
         scale = 0.0 if self.rate == 1 else 1.0 / (1.0 - self.rate)
         return jnp.where(bits >= jnp.uint32(limit), inputs * scale, jnp.zeros((), inputs.dtype))
+
+    def key(self, training: bool | None) -> Any:
+        """uint32 [2], another one each time; None where nothing is dropped, or by Keras."""
+        if keras.backend.backend() != "jax" or not training or self.rate == 0:
+            return None
+        return self.seed_generator.next()
 
 
 def hashed(shape: Sequence[int], key: Any) -> Any:

@@ -13,6 +13,7 @@ import keras
 from keras import layers
 from pydantic import ConfigDict, Field, validate_call
 
+from septet.engine.native import attention
 from septet.models.dropping import Drop
 from septet.models.transformer_layers import (
     NEGATIVE,
@@ -195,14 +196,22 @@ class GptBlock(layers.Layer):
 
     def call(self, features: Any, training: bool | None = None) -> Any:
         """[batch, time, dim] -> the same."""
-        parts = self.parts(self.norm(features), 0)
+        queries, keys, values = self._split(self.norm(features), 0)
         if not (training and self.dropout.rate) and has_fused_attention(self.compute_dtype):
-            queries, keys, values = (ops.transpose(each, (0, 2, 1, 3)) for each in parts)
             mixed = ops.dot_product_attention(queries, keys, values, is_causal=True)
+            mixed = ops.reshape(mixed, ops.shape(features))
+        elif keras.backend.backend() == "jax" and attention.fits(queries, keys):
+            mixed = attention.mixed(
+                queries, keys, values, None, self.dropout.key(training),
+                is_causal=True, rate=self.dropout.rate,
+            )  # fmt: skip
             mixed = ops.reshape(mixed, ops.shape(features))
         else:
             rows = ops.arange(ops.shape(features)[1])
-            mixed = self.attend(*parts, rows[None, :] <= rows[:, None], training)
+            queries, keys, values = (
+                ops.transpose(each, (0, 2, 1, 3)) for each in (queries, keys, values)
+            )
+            mixed = self.attend(queries, keys, values, rows[None, :] <= rows[:, None], training)
         return self.after(features, self.mixed(mixed), training)
 
     def after(self, features: Any, mixed: Any, training: Any = None) -> Any:
@@ -213,6 +222,13 @@ class GptBlock(layers.Layer):
 
     def parts(self, features: Any, start: Any) -> tuple[Any, Any, Any]:
         """Queries, keys and values, [batch, heads, time, head_dim] each, from `start` on."""
+        queries, keys, values = (
+            ops.transpose(each, (0, 2, 1, 3)) for each in self._split(features, start)
+        )
+        return queries, keys, values
+
+    def _split(self, features: Any, start: Any) -> tuple[Any, Any, Any]:
+        """Queries, keys and values, [batch, time, heads, head_dim] each, from `start` on."""
         shape = ops.shape(features)
         joined = ops.reshape(
             self.qkv(features), (shape[0], shape[1], 3, self.num_heads, self.head_dim)
@@ -221,9 +237,6 @@ class GptBlock(layers.Layer):
         if self.is_rotary:
             places = ops.arange(shape[1]) + start
             queries, keys = rotated(queries, places), rotated(keys, places)
-        queries, keys, values = (
-            ops.transpose(each, (0, 2, 1, 3)) for each in (queries, keys, values)
-        )
         return queries, keys, values
 
     def attend(

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from septet.engine.native import attention
 from septet.models.dropping import Drop
 
 # Its functions are typed as giving None.
@@ -217,6 +218,14 @@ class Attention(layers.Layer):
         The mask says what may be attended to: bool [batch, keys], or [batch, queries, keys].
         """
         keys, values = self.keys_and_values(features if memory is None else memory)
+        queries = self._queries(features)
+        if keras.backend.backend() == "jax" and attention.fits(queries, keys):
+            seen = mask[:, None] if mask is not None and len(mask.shape) == 2 else mask
+            mixed = attention.mixed(
+                queries, keys, values, seen, self.dropout.key(training),
+                is_causal=self.is_causal, rate=self.dropout.rate,
+            )  # fmt: skip
+            return self._projected(mixed)
         allowed = None
         if mask is not None:
             allowed = mask[:, None] if len(mask.shape) == 3 else mask[:, None, None, :]
@@ -238,20 +247,28 @@ class Attention(layers.Layer):
         """Attend to keys and values; `allowed` is bool, [batch or 1, 1, queries or 1, keys]."""
         weights = ops.cast(self.weights_of(features, keys, allowed, start), values.dtype)
         weights = self.dropout(weights, training=training)
-        mixed = ops.einsum("bhqk,bkhd->bqhd", weights, values)
-        shape = ops.shape(features)
-        return self.output_projection(ops.reshape(mixed, (shape[0], shape[1], -1)))
+        return self._projected(ops.einsum("bhqk,bkhd->bqhd", weights, values))
 
     def weights_of(self, features: Any, keys: Any, allowed: Any = None, start: Any = 0) -> Any:
         """How much each query attends to each key: float32 [batch, heads, queries, keys]."""
-        queries = self._heads(self.query(features))
-        if self.is_rotary:
-            queries = rotated(queries, ops.arange(ops.shape(features)[1]) + start)
+        queries = self._queries(features, start)
         scores = ops.einsum("bqhd,bkhd->bhqk", queries, keys) * self.head_dim**-0.5
         scores = ops.cast(scores, "float32")
         if allowed is not None:
             scores = ops.where(allowed, scores, NEGATIVE)
         return ops.softmax(scores, axis=-1)
+
+    def _queries(self, features: Any, start: Any = 0) -> Any:
+        """[batch, time, heads, head_dim] of features that begin at `start`."""
+        queries = self._heads(self.query(features))
+        if self.is_rotary:
+            queries = rotated(queries, ops.arange(ops.shape(features)[1]) + start)
+        return queries
+
+    def _projected(self, mixed: Any) -> Any:
+        """What the heads found, [batch, time, heads, head_dim], as one vector each."""
+        shape = ops.shape(mixed)
+        return self.output_projection(ops.reshape(mixed, (shape[0], shape[1], -1)))
 
     def _heads(self, vectors: Any) -> Any:
         shape = ops.shape(vectors)

@@ -77,7 +77,8 @@ class ImageClassification(PictureTask):
         "best": {
             "model": {"width": 40, "dropout": 0.25, "cutout": 8},
             "training": {"label_smoothing": 0.05, "average_decay": 0.999},
-        }
+        },
+        "pretrained": {**starting.PRETRAINED, "data": {"channels": 3, "size": 160}},
     }
     least_epochs: ClassVar[int] = 22
     least_steps: ClassVar[int] = 1000

@@ -109,6 +109,7 @@ class ObjectDetection(PictureTask):
         "weight_decay": 5e-2,
         "clip_norm": 10.0,
     }
+    presets: ClassVar[Mapping[str, Any]] = {"pretrained": starting.PRETRAINED}
     least_epochs: ClassVar[int] = 25
     least_steps: ClassVar[int] = 1500
     most_epochs: ClassVar[int] = 100

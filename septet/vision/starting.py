@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 Kind = Literal["file", "folder", "preset", "application"]
 FROZEN, THAWING, LAYER_DECAY = 0.2, 0.0, 0.8
 """What the settings are by themselves where weights are given."""
+PRETRAINED: Mapping[str, Mapping[str, Any]] = {
+    "data": {"channels": 3},
+    "model": {"pretrained": "efficientnet-lite0", "frozen_norms": True},
+}
+"""The preset of that name: a backbone that has seen photographs and is quick on a CPU."""
 HALF = 127.5
 PLACES = re.compile(r"(?:stage|block)(\d+)[a-z]?(?:_|$)")
 FIRST = ("stem", "patches", "tokens")

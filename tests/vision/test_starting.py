@@ -151,6 +151,32 @@ def test_fetched_weights_are_named_like_a_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "task", ["image-classification", "object-detection", "semantic-segmentation"]
+)
+def test_a_preset_starts_from_the_fetched_weights(task, tmp_path, monkeypatch):
+    from septet.api import resolve_config
+    from septet.registry import task as task_of
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(DataError, match="septet data fetch efficientnet-lite0"):
+        resolve_config(task, "pictures", preset="pretrained")
+    folder = tmp_path / "cache" / "data" / "efficientnet-lite0"
+    folder.mkdir(parents=True)
+    tensors = drawn_weights.tensors("efficientnet-lite0 timm")
+    write(folder / "efficientnet-lite0.safetensors", tensors)
+    config = resolve_config(task, "pictures", preset="pretrained", settings={"data": {"size": 96}})
+    kind = task_of(task)
+    options = kind.model_options.model_validate(config.model)
+    assert options.frozen_norms
+    assert config.data["channels"] == 3
+    assert config.data["size"] == 96
+    name, arguments = kind.architecture(COLOUR, options)
+    assert name in ("picture-classifier", "detector", "pixel-head")
+    assert arguments["backbone"] == "efficientnet-lite0"
+
+
+@pytest.mark.parametrize(
     "name", ["convnext-atto timm", "convnext-tiny torchvision", "efficientnet-lite0 timm"]
 )
 def test_what_only_classifiers_have_is_left_behind(name):

@@ -4,10 +4,7 @@
    taken a vector at a time; the last vector of a row begins early, so that it ends with the
    channels. Every number is added up in an order that the number of threads does not change. */
 
-#include <stdlib.h>
-#include "xla/ffi/api/c_api.h"
-
-enum { MOST_HELPERS = 15, ROWS = 4, AT_ONCE = 4, SMALL = 1 << 18, WIDEST = 16 };
+enum { ROWS = 4, AT_ONCE = 4, SMALL = 1 << 18, WIDEST = 16 };
 
 typedef struct {
   const f32 *in, *kernel, *out_gradient;
@@ -15,59 +12,6 @@ typedef struct {
   /* The larger map, the smaller one, the window, its steps, and zeros before the larger one. */
   long n, h, w, c, oh, ow, kh, kw, sh, sw, ph, pw;
 } problem;
-
-/* ---- Units of work, taken by whoever is free ---- */
-
-typedef struct job {
-  atomic_int next, done, owners;
-  int total;
-  void (*work)(const problem *, int);
-  problem p;
-} job;
-
-static void take(job *j) {
-  for (int unit; (unit = atomic_fetch_add(&j->next, 1)) < j->total;) {
-    j->work(&j->p, unit);
-    atomic_fetch_add(&j->done, 1);
-  }
-}
-
-static void leave(job *j) {
-  if (atomic_fetch_sub(&j->owners, 1) == 1) free(j);
-}
-
-static void help(void *given) {
-  take(given);
-  leave(given);
-}
-
-/* Work on all units, with XLA's threads that come in time; one that comes late finds none left. */
-static int share(XLA_FFI_CallFrame *frame, const problem *p, int total,
-                 void (*work)(const problem *, int)) {
-  job *j = malloc(sizeof(job));
-  if (!j) return 0;
-  atomic_init(&j->next, 0);
-  atomic_init(&j->done, 0);
-  j->total = total, j->work = work, j->p = *p;
-  int64_t threads = 1;
-  XLA_FFI_ThreadPool_NumThreads_Args asked = {XLA_FFI_ThreadPool_NumThreads_Args_STRUCT_SIZE, 0,
-                                              frame->ctx, &threads};
-  long size = p->n * p->oh * p->ow * p->c * p->kh * p->kw;
-  if (size < SMALL || frame->api->XLA_FFI_ThreadPool_NumThreads(&asked)) threads = 1;
-  long helpers = threads - 1;
-  if (helpers > MOST_HELPERS) helpers = MOST_HELPERS;
-  if (helpers > total - 1) helpers = total - 1;
-  atomic_init(&j->owners, 1 + (int)helpers);
-  XLA_FFI_ThreadPool_Schedule_Args asking = {XLA_FFI_ThreadPool_Schedule_Args_STRUCT_SIZE, 0,
-                                             frame->ctx, help, j};
-  for (long i = 0; i < helpers; i++)
-    if (frame->api->XLA_FFI_ThreadPool_Schedule(&asking)) leave(j);
-  take(j);
-  for (long waited = 0; atomic_load(&j->done) < total; waited++)
-    if (waited > PATIENCE) sched_yield();
-  leave(j);
-  return 1;
-}
 
 /* ---- Outputs ---- */
 
@@ -116,7 +60,8 @@ INLINE void output_row(const problem *p, long image, long r, long kw) {
   }
 }
 
-static void output_rows(const problem *p, int unit) {
+static int output_rows(const void *given, int unit) {
+  const problem *p = given;
   long groups = (p->oh + ROWS - 1) / ROWS, image = unit / groups, from = unit % groups * ROWS;
   long to = from + ROWS > p->oh ? p->oh : from + ROWS;
   for (long r = from; r < to; r++) switch (p->kw) {
@@ -125,11 +70,13 @@ static void output_rows(const problem *p, int unit) {
       case 7: output_row(p, image, r, 7); break;
       default: output_row(p, image, r, p->kw);
     }
+  return 1;
 }
 
 /* ---- The gradient of inputs, where the window steps ---- */
 
-static void input_rows(const problem *p, int unit) {
+static int input_rows(const void *problem_of, int unit) {
+  const problem *p = problem_of;
   long groups = (p->h + ROWS - 1) / ROWS, image = unit / groups, from = unit % groups * ROWS;
   long to = from + ROWS > p->h ? p->h : from + ROWS;
   const f32 *gradient = p->in + image * p->oh * p->ow * p->c;
@@ -157,6 +104,7 @@ static void input_rows(const problem *p, int unit) {
         STORE(place + c, sum);
       }
     }
+  return 1;
 }
 
 /* ---- The gradient of the window ---- */
@@ -193,74 +141,60 @@ INLINE void window_of_image(const problem *p, long image, long kw) {
   }
 }
 
-static void window_part(const problem *p, int image) {
+static int window_part(const void *given, int image) {
+  const problem *p = given;
   switch (p->kw) {
     case 3: window_of_image(p, image, 3); break;
     case 5: window_of_image(p, image, 5); break;
     case 7: window_of_image(p, image, 7); break;
     default: window_of_image(p, image, p->kw);
   }
+  return 1;
 }
 
 /* ---- What XLA calls ---- */
 
-static int describes(XLA_FFI_CallFrame *frame) {
-  XLA_FFI_Extension_Base *extension = frame->extension_start;
-  if (!extension || extension->type != XLA_FFI_Extension_Metadata) return 0;
-  XLA_FFI_Metadata *about = ((XLA_FFI_Metadata_Extension *)extension)->metadata;
-  about->api_version = (XLA_FFI_Api_Version){XLA_FFI_Api_Version_STRUCT_SIZE, 0, XLA_FFI_API_MAJOR,
-                                             XLA_FFI_API_MINOR};
-  about->traits = 0;
-  return 1;
-}
-
-static XLA_FFI_Error *no_memory(XLA_FFI_CallFrame *frame) {
-  XLA_FFI_Error_Create_Args about = {XLA_FFI_Error_Create_Args_STRUCT_SIZE, 0,
-                                     "no memory for a depthwise convolution",
-                                     XLA_FFI_Error_Code_RESOURCE_EXHAUSTED};
-  return frame->api->XLA_FFI_Error_Create(&about);
+static int is_large(const problem *p) {
+  return p->n * p->oh * p->ow * p->c * p->kh * p->kw >= SMALL;
 }
 
 /* The larger map, the smaller one and the window say all sizes; steps and zeros are an attribute. */
 static problem of(XLA_FFI_CallFrame *frame, const XLA_FFI_Buffer *large,
                   const XLA_FFI_Buffer *small, const XLA_FFI_Buffer *window) {
-  const int64_t *given = ((XLA_FFI_Array *)frame->attrs.attrs[0])->data;
+  const int64_t *given = ATTRIBUTE(0);
   const int64_t *a = large->dims, *b = small->dims, *k = window->dims;
   return (problem){.n = a[0], .h = a[1], .w = a[2], .c = a[3], .oh = b[1], .ow = b[2],
                    .kh = k[0], .kw = k[1], .sh = given[0], .sw = given[1], .ph = given[2],
                    .pw = given[3]};
 }
 
-#define GIVEN(i) ((XLA_FFI_Buffer *)frame->args.args[i])
-#define RESULT ((XLA_FFI_Buffer *)frame->rets.rets[0])
-
 /* inputs, kernel -> outputs */
 XLA_FFI_Error *depthwise_outputs(XLA_FFI_CallFrame *frame) {
   if (describes(frame)) return 0;
-  problem p = of(frame, GIVEN(0), RESULT, GIVEN(1));
-  p.in = GIVEN(0)->data, p.kernel = GIVEN(1)->data, p.out = RESULT->data;
-  int units = (int)(p.n * ((p.oh + ROWS - 1) / ROWS));
-  return share(frame, &p, units, output_rows) ? 0 : no_memory(frame);
+  problem p = of(frame, GIVEN(0), RESULT(0), GIVEN(1));
+  p.in = GIVEN(0)->data, p.kernel = GIVEN(1)->data, p.out = RESULT(0)->data;
+  long units = p.n * ((p.oh + ROWS - 1) / ROWS);
+  return share(frame, &p, units, is_large(&p), output_rows) ? 0 : no_memory(frame);
 }
 
 /* gradient of outputs, kernel -> gradient of inputs */
 XLA_FFI_Error *depthwise_inputs(XLA_FFI_CallFrame *frame) {
   if (describes(frame)) return 0;
-  problem p = of(frame, RESULT, GIVEN(0), GIVEN(1));
-  p.in = GIVEN(0)->data, p.kernel = GIVEN(1)->data, p.out = RESULT->data;
-  int units = (int)(p.n * ((p.h + ROWS - 1) / ROWS));
-  return share(frame, &p, units, input_rows) ? 0 : no_memory(frame);
+  problem p = of(frame, RESULT(0), GIVEN(0), GIVEN(1));
+  p.in = GIVEN(0)->data, p.kernel = GIVEN(1)->data, p.out = RESULT(0)->data;
+  long units = p.n * ((p.h + ROWS - 1) / ROWS);
+  return share(frame, &p, units, is_large(&p), input_rows) ? 0 : no_memory(frame);
 }
 
 /* inputs, gradient of outputs -> gradient of the kernel */
 XLA_FFI_Error *depthwise_window(XLA_FFI_CallFrame *frame) {
   if (describes(frame)) return 0;
-  problem p = of(frame, GIVEN(0), GIVEN(1), RESULT);
+  problem p = of(frame, GIVEN(0), GIVEN(1), RESULT(0));
   p.in = GIVEN(0)->data, p.out_gradient = GIVEN(1)->data;
-  f32 *out = RESULT->data;
+  f32 *out = RESULT(0)->data;
   long size = p.kh * p.kw * p.c;
   p.parts = malloc(sizeof(f32) * (size_t)(size * p.n + 1));
-  if (!p.parts || !share(frame, &p, (int)p.n, window_part)) {
+  if (!p.parts || !share(frame, &p, p.n, is_large(&p), window_part)) {
     free(p.parts);
     return no_memory(frame);
   }

@@ -5,42 +5,21 @@ product to give the rest to. The calls are differentiated once, backwards.
 """
 
 import functools
-import logging
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
-from septet.engine.native import building
-
-logger = logging.getLogger(__name__)
+from septet.engine.native import calls
 
 OUTPUTS, INPUTS, WINDOW = "depthwise_outputs", "depthwise_inputs", "depthwise_window"
 WIDEST = 16
 """As in the C."""
 
 
-@functools.cache
 def lanes() -> int:
-    """Fewest channels that the calls take; 0 where there are no calls.
-
-    Compiles and registers them at first, some two seconds on a machine that has not done so before.
-    """
-    import jax
-
-    files = resources.files("septet.engine.native")
-    text = "\n".join(files.joinpath(name).read_text() for name in ("prelude.h", "depthwise.c"))
-    try:
-        _, vectors = building.compiler()
-        library = building.build([text], include=jax.ffi.include_dir())
-        for name in (OUTPUTS, INPUTS, WINDOW):
-            handler = jax.ffi.pycapsule(getattr(library, name))
-            jax.ffi.register_ffi_target(f"septet_{name}", handler, platform="cpu")
-    except Exception as error:  # Whatever does not work, XLA's own way does.
-        logger.debug("depthwise convolutions are left to XLA: %s", error)
-        return 0
-    return vectors.lanes
+    """Fewest channels that the calls take; 0 where there are no calls."""
+    return calls.lanes("depthwise.c", OUTPUTS, INPUTS, WINDOW)
 
 
 def fits(
@@ -94,8 +73,7 @@ def _program() -> Any:
 
     def call(name: str, shape: Any, *given: Any, sizes: Sequence[int]) -> Any:
         result = jax.ShapeDtypeStruct(tuple(shape), jnp.float32)
-        made = jax.ffi.ffi_call(f"septet_{name}", result, vmap_method="sequential")
-        return made(*given, sizes=np.array(sizes, np.int64))
+        return calls.call(name, result, *given, sizes=np.array(sizes, np.int64))
 
     @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
     def convolution(inputs: Any, kernel: Any, strides: Any, pads: Any) -> Any:

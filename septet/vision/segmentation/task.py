@@ -81,6 +81,12 @@ class SemanticSegmentation(PictureTask):
         "learning_rate": 3e-3,
         "weight_decay": 1e-2,
     }
+    presets: ClassVar[Mapping[str, Any]] = {
+        "pretrained": {
+            **starting.PRETRAINED,
+            "model": {**starting.PRETRAINED["model"], "architecture": "fpn"},
+        }
+    }
     least_epochs: ClassVar[int] = 20
     least_steps: ClassVar[int] = 1000
     most_epochs: ClassVar[int] = 100

@@ -1,0 +1,72 @@
+"""C that XLA calls within its own programs, through its foreign function interface.
+
+For operations that XLA does slowly on a CPU in programs that are too large to be C as a whole.
+Whether a program may have such calls is known while it is traced: `opened` says so.
+"""
+
+import contextlib
+import functools
+import logging
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+from septet.engine.native import building
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "septet_"
+_are_open = False
+
+
+@contextlib.contextmanager
+def opened(is_open: bool) -> Iterator[None]:
+    """What is traced in here is compiled by XLA for a CPU, and may call C; or it may not."""
+    global _are_open
+    before = _are_open
+    _are_open = is_open
+    try:
+        yield
+    finally:
+        _are_open = before
+
+
+def are_open() -> bool:
+    """Whether what is traced now may call C."""
+    return _are_open
+
+
+@functools.cache
+def lanes(file: str, *names: str) -> int:
+    """Numbers of a vector of the calls in a file; 0 where there are no calls.
+
+    Compiles and registers them at first, some two seconds on a machine that has not done so before.
+
+    Args:
+        file: In C, beside this one.
+        names: Of its functions.
+    """
+    import jax
+
+    texts = [
+        resources.files("septet.engine.native").joinpath(name).read_text()
+        for name in ("prelude.h", "calls.h", file)
+    ]
+    try:
+        _, vectors = building.compiler()
+        library = building.build(["\n".join(texts)], include=jax.ffi.include_dir())
+        for name in names:
+            handler = jax.ffi.pycapsule(getattr(library, name))
+            jax.ffi.register_ffi_target(PREFIX + name, handler, platform="cpu")
+    except Exception as error:  # Whatever does not work, XLA's own way does.
+        logger.debug("%s is left to XLA: %s", file, error)
+        return 0
+    return vectors.lanes
+
+
+def call(name: str, results: Any, *given: Any, **attributes: Any) -> Any:
+    """The result, or several, of one call on arrays; attributes are arrays of NumPy."""
+    import jax
+
+    made = jax.ffi.ffi_call(PREFIX + name, results, vmap_method="sequential")
+    return made(*given, **attributes)
