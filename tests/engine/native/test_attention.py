@@ -4,6 +4,8 @@ import septet  # noqa: F401
 
 # isort: split
 # Septet comes first, since it chooses the backend of Keras.
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import keras
@@ -63,9 +65,12 @@ def test_mixed_and_gradients_are_those_of_scores(name):
     with calls.opened(True):
         assert attention.fits(given[0], given[1])
     found, own_back = jax.vjp(
-        lambda *each: attention.mixed(*each, allowed, key, is_causal=is_causal, rate=rate), *given
+        lambda q, k, v: attention.mixed(q, k, v, allowed, key, is_causal=is_causal, rate=rate),
+        *given,
     )
-    wanted, back = jax.vjp(lambda *each: by_scores(*each, allowed, key, is_causal, rate), *given)
+    wanted, back = jax.vjp(
+        lambda q, k, v: by_scores(q, k, v, allowed, key, is_causal, rate), *given
+    )
     gradient = jnp.asarray(random.normal(size=found.shape), jnp.float32)
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     first = own_back(gradient)
@@ -80,8 +85,8 @@ def test_a_row_that_sees_nothing_gives_nothing():
     ones = jnp.ones((1, 20, 1, 16))
     allowed = jnp.ones((1, 20, 20), bool).at[:, 3].set(False)
 
-    def mixed(*given):
-        return attention.mixed(*given, allowed, None, is_causal=False, rate=0.0)
+    def mixed(q, k, v):
+        return attention.mixed(q, k, v, allowed, None, is_causal=False, rate=0.0)
 
     found, back = jax.vjp(mixed, ones, ones, ones)
     assert not np.any(found[0, 3])
@@ -135,7 +140,8 @@ def test_layers_give_the_same_with_it_and_without(kind, is_training):
     others = [variable.value for variable in layer.non_trainable_variables]
 
     def loss(trainable, features):
-        found, _ = layer.stateless_call(trainable, others, features, training=is_training, **more)
+        call: Any = layer.stateless_call
+        found = call(trainable, others, features, training=is_training, **more)[0]
         return jnp.sum(jnp.sin(found)), found
 
     def all_of_it():
