@@ -20,6 +20,7 @@ from septet.models.transformer_layers import (
     AddLearned,
     has_fused_attention,
     rotated,
+    turns_of,
 )
 
 # Its functions are typed as giving None.
@@ -196,15 +197,20 @@ class GptBlock(layers.Layer):
 
     def call(self, features: Any, training: bool | None = None) -> Any:
         """[batch, time, dim] -> the same."""
-        queries, keys, values = self._split(self.norm(features), 0)
+        joined = self._joined(self.norm(features))
+        if keras.backend.backend() == "jax" and attention.fits(joined, joined):
+            mixed = attention.mixed(
+                (joined,),
+                key=self.dropout.key(training),
+                rate=self.dropout.rate,
+                is_causal=True,
+                turns=turns_of(joined.shape[1], self.head_dim) if self.is_rotary else None,
+            )
+            mixed = ops.reshape(mixed, ops.shape(features))
+            return self.after(features, self.mixed(mixed), training)
+        queries, keys, values = self._split(joined, 0)
         if not (training and self.dropout.rate) and has_fused_attention(self.compute_dtype):
             mixed = ops.dot_product_attention(queries, keys, values, is_causal=True)
-            mixed = ops.reshape(mixed, ops.shape(features))
-        elif keras.backend.backend() == "jax" and attention.fits(queries, keys):
-            mixed = attention.mixed(
-                queries, keys, values, None, self.dropout.key(training),
-                is_causal=True, rate=self.dropout.rate,
-            )  # fmt: skip
             mixed = ops.reshape(mixed, ops.shape(features))
         else:
             rows = ops.arange(ops.shape(features)[1])
@@ -223,19 +229,22 @@ class GptBlock(layers.Layer):
     def parts(self, features: Any, start: Any) -> tuple[Any, Any, Any]:
         """Queries, keys and values, [batch, heads, time, head_dim] each, from `start` on."""
         queries, keys, values = (
-            ops.transpose(each, (0, 2, 1, 3)) for each in self._split(features, start)
+            ops.transpose(each, (0, 2, 1, 3)) for each in self._split(self._joined(features), start)
         )
         return queries, keys, values
 
-    def _split(self, features: Any, start: Any) -> tuple[Any, Any, Any]:
-        """Queries, keys and values, [batch, time, heads, head_dim] each, from `start` on."""
+    def _joined(self, features: Any) -> Any:
+        """Queries, keys and values of features, [batch, time, 3, heads, head_dim]."""
         shape = ops.shape(features)
-        joined = ops.reshape(
+        return ops.reshape(
             self.qkv(features), (shape[0], shape[1], 3, self.num_heads, self.head_dim)
         )
+
+    def _split(self, joined: Any, start: Any) -> tuple[Any, Any, Any]:
+        """Queries, keys and values, [batch, time, heads, head_dim] each, from `start` on."""
         queries, keys, values = joined[:, :, 0], joined[:, :, 1], joined[:, :, 2]
         if self.is_rotary:
-            places = ops.arange(shape[1]) + start
+            places = ops.arange(ops.shape(joined)[1]) + start
             queries, keys = rotated(queries, places), rotated(keys, places)
         return queries, keys, values
 

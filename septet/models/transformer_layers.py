@@ -161,6 +161,14 @@ def rotated(vectors: Any, places: Any) -> Any:
     )
 
 
+def turns_of(length: int, dim: int) -> np.ndarray:
+    """What `rotated` turns places 0 and on by: sines and cosines, float32 [2, length, dim / 2]."""
+    half = dim // 2
+    rates = np.exp(-math.log(10_000.0) * np.arange(half) / half).astype(np.float32)
+    angles = np.arange(length, dtype=np.float32)[:, None] * rates[None, :]
+    return np.stack([np.sin(angles), np.cos(angles)])
+
+
 class Attention(layers.Layer):
     """Scaled dot-product attention with several heads, to itself or to a memory.
 
@@ -217,15 +225,20 @@ class Attention(layers.Layer):
 
         The mask says what may be attended to: bool [batch, keys], or [batch, queries, keys].
         """
+        if keras.backend.backend() == "jax":
+            read = features if memory is None else memory
+            queries, keys = self._heads(self.query(features)), self._heads(self.key(read))
+            if attention.fits(queries, keys):
+                mixed = attention.mixed(
+                    (queries, keys, self._heads(self.value(read))),
+                    allowed=mask[:, None] if mask is not None and len(mask.shape) == 2 else mask,
+                    key=self.dropout.key(training),
+                    rate=self.dropout.rate,
+                    is_causal=self.is_causal,
+                    turns=self._turns(max(queries.shape[1], keys.shape[1])),
+                )
+                return self._projected(mixed)
         keys, values = self.keys_and_values(features if memory is None else memory)
-        queries = self._queries(features)
-        if keras.backend.backend() == "jax" and attention.fits(queries, keys):
-            seen = mask[:, None] if mask is not None and len(mask.shape) == 2 else mask
-            mixed = attention.mixed(
-                queries, keys, values, seen, self.dropout.key(training),
-                is_causal=self.is_causal, rate=self.dropout.rate,
-            )  # fmt: skip
-            return self._projected(mixed)
         allowed = None
         if mask is not None:
             allowed = mask[:, None] if len(mask.shape) == 3 else mask[:, None, None, :]
@@ -264,6 +277,10 @@ class Attention(layers.Layer):
         if self.is_rotary:
             queries = rotated(queries, ops.arange(ops.shape(features)[1]) + start)
         return queries
+
+    def _turns(self, length: int) -> Any:
+        """See `turns_of`; None where places turn nothing."""
+        return turns_of(length, self.head_dim) if self.is_rotary else None
 
     def _projected(self, mixed: Any) -> Any:
         """What the heads found, [batch, time, heads, head_dim], as one vector each."""

@@ -11,6 +11,8 @@ import numpy as np
 from septet.engine.native import calls
 
 MIX, UNMIX = "attention_mix", "attention_unmix"
+PACKED = "_packed"
+"""Added where queries, keys and values are one array."""
 LEAST_KEYS = 16
 """Fewer are XLA's."""
 
@@ -19,38 +21,39 @@ def fits(queries: Any, keys: Any) -> bool:
     """Whether the calls can do it: open, float32, and heads of whole vectors.
 
     Args:
-        queries: [batch, rows, heads, size], with `shape` and `dtype`.
-        keys: [batch, keys, heads, size].
+        queries: [batch, rows, ..., heads, size], with `shape` and `dtype`.
+        keys: [batch, keys, ..., heads, size].
     """
     shapes = (*queries.shape, *keys.shape)
     if not calls.are_open() or not all(isinstance(size, int) and size > 0 for size in shapes):
         return False
     if any(str(each.dtype) != "float32" for each in (queries, keys)):
         return False
-    lanes = calls.lanes("attention.c", MIX, UNMIX)
+    names = [name + end for name in (MIX, UNMIX) for end in ("", PACKED)]
+    lanes = calls.lanes("attention.c", *names)
     return lanes > 0 and queries.shape[-1] % lanes == 0 and keys.shape[1] >= LEAST_KEYS
 
 
 def mixed(
-    queries: Any,
-    keys: Any,
-    values: Any,
-    allowed: Any,
-    key: Any,
+    given: tuple[Any, ...],
     *,
-    is_causal: bool,
-    rate: float,
+    allowed: Any = None,
+    key: Any = None,
+    rate: float = 0.0,
+    is_causal: bool = False,
+    turns: Any = None,
 ) -> Any:
     """Values mixed by how much queries are like keys, [batch, rows, heads, size].
 
     Args:
-        queries: Float32 [batch, rows, heads, size].
-        keys: Float32 [batch, keys, heads, size].
-        values: As keys.
+        given: Queries, float32 [batch, rows, heads, size], keys and values, [batch, keys, heads,
+            size]; or one array of all three, [batch, time, 3, heads, size].
         allowed: What may be seen, bool [batch, rows or 1, keys], or None for all.
         key: Of dropout's bits, uint32 [2], or None.
-        is_causal: A row sees no key after its own place.
         rate: Share of the scores left out, by `septet.models.dropping.hashed`.
+        is_causal: A row sees no key after its own place.
+        turns: Sines and cosines by which each place's queries and keys are turned, float32
+            [2, time, size / 2]: the first half of a vector against the second.
     """
     import jax.numpy as jnp
 
@@ -58,9 +61,11 @@ def mixed(
     masks = 0 if allowed is None else allowed.shape[1]
     mask = jnp.zeros((1, 1, 1), jnp.uint8) if allowed is None else allowed.astype(jnp.uint8)
     bits = jnp.zeros(2, jnp.uint32) if key is None else key.astype(jnp.uint32)
+    angles = jnp.zeros((1, 1, 1), jnp.float32) if turns is None else turns
     kept = 1.0 / (1.0 - rate) if limit else 1.0
-    settings = (int(is_causal), limit, masks, float(queries.shape[-1]) ** -0.5, kept)
-    return _program()(queries, keys, values, mask, bits, settings)
+    sizes = (int(is_causal), limit, masks, int(turns is not None))
+    numbers = (float(given[0].shape[-1]) ** -0.5, kept)
+    return _program()(given, (mask, bits, angles), (sizes, numbers))
 
 
 @functools.cache
@@ -69,29 +74,36 @@ def _program() -> Any:
     import jax.numpy as jnp
 
     def attributes(settings: Any) -> dict[str, np.ndarray]:
-        return {
-            "numbers": np.array(settings[3:], np.float32),
-            "sizes": np.array(settings[:3], np.int64),
-        }
+        sizes, numbers = settings
+        return {"numbers": np.array(numbers, np.float32), "sizes": np.array(sizes, np.int64)}
 
-    def forward(q: Any, k: Any, v: Any, mask: Any, bits: Any, settings: Any) -> Any:
-        batch, rows, heads, _ = q.shape
+    def name_of(name: str, given: Any) -> str:
+        return name + (PACKED if len(given) == 1 else "")
+
+    def forward(given: Any, more: Any, settings: Any) -> Any:
+        batch, rows, *_, heads, size = given[0].shape
         results = (
-            jax.ShapeDtypeStruct(q.shape, jnp.float32),
+            jax.ShapeDtypeStruct((batch, rows, heads, size), jnp.float32),
             jax.ShapeDtypeStruct((batch, heads, rows), jnp.float32),
         )
-        out, logs = calls.call(MIX, results, q, k, v, mask, bits, **attributes(settings))
-        return out, (q, k, v, mask, bits, out, logs)
+        out, logs = calls.call(name_of(MIX, given), results, *given, *more, **attributes(settings))
+        return out, (given, more, out, logs)
 
-    @functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
-    def mix(q: Any, k: Any, v: Any, mask: Any, bits: Any, settings: Any) -> Any:
-        return forward(q, k, v, mask, bits, settings)[0]
+    @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+    def mix(given: Any, more: Any, settings: Any) -> Any:
+        return forward(given, more, settings)[0]
 
     def backward(settings: Any, kept: Any, gradient: Any) -> Any:
-        results = [jax.ShapeDtypeStruct(each.shape, jnp.float32) for each in kept[:3]]
-        found = calls.call(UNMIX, results, *kept, gradient, **attributes(settings))
-        nothing = [np.zeros(each.shape, jax.dtypes.float0) for each in kept[3:5]]
-        return (*found, *nothing)
+        given, more, out, logs = kept
+        results = [jax.ShapeDtypeStruct(each.shape, jnp.float32) for each in given]
+        found = calls.call(
+            name_of(UNMIX, given), results, *given, *more, out, logs, gradient,
+            **attributes(settings),
+        )  # fmt: skip
+        mask, bits, angles = more
+        nothing = [np.zeros(each.shape, jax.dtypes.float0) for each in (mask, bits)]
+        # Angles are of places, and no function of weights.
+        return tuple(found), (*nothing, jnp.zeros_like(angles))
 
     mix.defvjp(forward, backward)
     return mix

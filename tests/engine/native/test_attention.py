@@ -65,7 +65,9 @@ def test_mixed_and_gradients_are_those_of_scores(name):
     with calls.opened(True):
         assert attention.fits(given[0], given[1])
     found, own_back = jax.vjp(
-        lambda q, k, v: attention.mixed(q, k, v, allowed, key, is_causal=is_causal, rate=rate),
+        lambda q, k, v: attention.mixed(
+            (q, k, v), allowed=allowed, key=key, is_causal=is_causal, rate=rate
+        ),
         *given,
     )
     wanted, back = jax.vjp(
@@ -86,7 +88,7 @@ def test_a_row_that_sees_nothing_gives_nothing():
     allowed = jnp.ones((1, 20, 20), bool).at[:, 3].set(False)
 
     def mixed(q, k, v):
-        return attention.mixed(q, k, v, allowed, None, is_causal=False, rate=0.0)
+        return attention.mixed((q, k, v), allowed=allowed)
 
     found, back = jax.vjp(mixed, ones, ones, ones)
     assert not np.any(found[0, 3])
@@ -125,16 +127,16 @@ def test_layers_give_the_same_with_it_and_without(kind, is_training):
             64, 2, 96, "pre", "gelu", 0.2, True,
             is_causal=kind == "causal", has_memory=kind == "memory",
         )  # fmt: skip
-        mask = np.arange(24)[None, :] < np.array([[24], [17], [20]])
+        mask = np.arange(70)[None, :] < np.array([[70], [45], [60]])
         more = {} if kind == "causal" else {"mask": mask}
         if kind == "memory":
             random = np.random.default_rng(1)
-            between = np.broadcast_to(np.arange(30)[None, None] < 21, (3, 24, 30))
+            between = np.broadcast_to(np.arange(30)[None, None] < 21, (3, 70, 30))
             more |= {
                 "memory": jnp.asarray(random.normal(size=(3, 30, 64)), jnp.float32),
                 "memory_mask": jnp.asarray(between),
             }
-    features = jnp.asarray(np.random.default_rng(0).normal(size=(3, 24, 64)), jnp.float32)
+    features = jnp.asarray(np.random.default_rng(0).normal(size=(3, 70, 64)), jnp.float32)
     layer(features, **more)
     trainable = [variable.value for variable in layer.trainable_variables]
     others = [variable.value for variable in layer.non_trainable_variables]
