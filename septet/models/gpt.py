@@ -198,7 +198,9 @@ class GptBlock(layers.Layer):
     def call(self, features: Any, training: bool | None = None) -> Any:
         """[batch, time, dim] -> the same."""
         joined = self._joined(self.norm(features))
-        if keras.backend.backend() == "jax" and attention.fits(joined, joined):
+        if keras.backend.backend() == "jax" and attention.fits(
+            joined.shape, joined.shape, joined.dtype
+        ):
             mixed = attention.mixed(
                 (joined,),
                 key=self.dropout.key(training),

@@ -225,20 +225,21 @@ class Attention(layers.Layer):
 
         The mask says what may be attended to: bool [batch, keys], or [batch, queries, keys].
         """
-        if keras.backend.backend() == "jax":
-            read = features if memory is None else memory
-            queries, keys = self._heads(self.query(features)), self._heads(self.key(read))
-            if attention.fits(queries, keys):
-                mixed = attention.mixed(
-                    (queries, keys, self._heads(self.value(read))),
-                    allowed=mask[:, None] if mask is not None and len(mask.shape) == 2 else mask,
-                    key=self.dropout.key(training),
-                    rate=self.dropout.rate,
-                    is_causal=self.is_causal,
-                    turns=self._turns(max(queries.shape[1], keys.shape[1])),
-                )
-                return self._projected(mixed)
-        keys, values = self.keys_and_values(features if memory is None else memory)
+        read = features if memory is None else memory
+        head = (self.num_heads, self.head_dim)
+        asking, asked = ((*each.shape[:2], *head) for each in (features, read))
+        if keras.backend.backend() == "jax" and attention.fits(asking, asked, features.dtype):
+            parts = ((self.query, features), (self.key, read), (self.value, read))
+            mixed = attention.mixed(
+                tuple(self._heads(layer(of)) for layer, of in parts),
+                allowed=mask[:, None] if mask is not None and len(mask.shape) == 2 else mask,
+                key=self.dropout.key(training),
+                rate=self.dropout.rate,
+                is_causal=self.is_causal,
+                turns=self._turns(max(features.shape[1], read.shape[1])),
+            )
+            return self._projected(mixed)
+        keys, values = self.keys_and_values(read)
         allowed = None
         if mask is not None:
             allowed = mask[:, None] if len(mask.shape) == 3 else mask[:, None, None, :]

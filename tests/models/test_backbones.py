@@ -20,6 +20,7 @@ from septet.runs.networks import build_apart
 
 NARROW = {"cnn": {"width": 4}, "residual": {"width": 4}, "convnext": {"width": 4}}
 NARROW["vit"] = {"dim": 16, "depth": 2, "num_heads": 2}
+NARROW["efficientnet-lite"] = {"wider": 0.25}
 CLASSES = {"channels": 3, "num_classes": 5, "mean": [120.0] * 3, "deviation": [60.0] * 3}
 
 

@@ -4,6 +4,7 @@ XLA writes all scores down, several times over, and those above the diagonal, to
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,21 +18,21 @@ LEAST_KEYS = 16
 """Fewer are XLA's."""
 
 
-def fits(queries: Any, keys: Any) -> bool:
+def fits(queries: Sequence[Any], keys: Sequence[Any], dtype: Any) -> bool:
     """Whether the calls can do it: open, float32, and heads of whole vectors.
 
     Args:
-        queries: [batch, rows, ..., heads, size], with `shape` and `dtype`.
-        keys: [batch, keys, ..., heads, size].
+        queries: Their shape, [batch, rows, ..., heads, size].
+        keys: Theirs, [batch, keys, ..., heads, size].
+        dtype: Of both.
     """
-    shapes = (*queries.shape, *keys.shape)
-    if not calls.are_open() or not all(isinstance(size, int) and size > 0 for size in shapes):
+    if not calls.are_open() or str(dtype) != "float32":
         return False
-    if any(str(each.dtype) != "float32" for each in (queries, keys)):
+    if not all(isinstance(size, int) and size > 0 for size in (*queries, *keys)):
         return False
     names = [name + end for name in (MIX, UNMIX) for end in ("", PACKED)]
     lanes = calls.lanes("attention.c", *names)
-    return lanes > 0 and queries.shape[-1] % lanes == 0 and keys.shape[1] >= LEAST_KEYS
+    return lanes > 0 and queries[-1] % lanes == 0 and keys[1] >= LEAST_KEYS
 
 
 def mixed(
