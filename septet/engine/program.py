@@ -13,7 +13,7 @@ from typing import Any
 from septet.engine.compiling import compile_for, options_for
 from septet.engine.feeds import rows_of
 from septet.engine.lowering import TooLargeError, apart, lowered
-from septet.engine.native import building
+from septet.engine.native import building, calls
 from septet.engine.native.graph import UnsupportedError
 from septet.engine.native.step import MOST_PRODUCT, NativeStep
 from septet.engine.schedules import Control, rate_at
@@ -150,11 +150,12 @@ class Program:
         # Traced once though used twice: the second use finds the first's trace.
         self._one = jax.jit(self._single, inline=True)
         self._shapes = jax.tree.map(_shape_of, (state, block, order, control))
+        before = calls.misses()
         with lowered(self._platform, windows=MOST_PRODUCT) as seen:
             self._native = self._as_native()
         if self._native is None:
-            if seen.convolutions:
-                # XLA has them in another form.
+            if seen.convolutions or calls.misses() > before:
+                # XLA has them in another form, or calls what would be C here.
                 self._one = jax.jit(self._single, inline=True)
             with lowered(self._platform):
                 self._lower_for_xla()

@@ -26,9 +26,11 @@ def fits(queries: Sequence[Any], keys: Sequence[Any], dtype: Any) -> bool:
         keys: Theirs, [batch, keys, ..., heads, size].
         dtype: Of both.
     """
-    if not calls.are_open() or str(dtype) != "float32":
+    sizes = (*queries, *keys)
+    if str(dtype) != "float32" or not all(isinstance(each, int) and each > 0 for each in sizes):
         return False
-    if not all(isinstance(size, int) and size > 0 for size in (*queries, *keys)):
+    if not calls.are_open():
+        calls.miss()
         return False
     names = [name + end for name in (MIX, UNMIX) for end in ("", PACKED)]
     lanes = calls.lanes("attention.c", *names)

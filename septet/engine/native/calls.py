@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "septet_"
 _are_open = False
+_misses = 0
 
 
 @contextlib.contextmanager
@@ -34,6 +35,17 @@ def opened(is_open: bool) -> Iterator[None]:
 def are_open() -> bool:
     """Whether what is traced now may call C."""
     return _are_open
+
+
+def miss() -> None:
+    """Say that a call would have been made, were they open."""
+    global _misses
+    _misses += 1
+
+
+def misses() -> int:
+    """How often that was: what was traced meanwhile is another program where calls are open."""
+    return _misses
 
 
 @functools.cache
