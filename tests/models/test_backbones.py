@@ -4,7 +4,7 @@ import septet  # noqa: F401
 
 # isort: split
 # Septet comes first, since it chooses the backend of Keras.
-from typing import get_args
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -18,7 +18,11 @@ from septet.models.residual import StemPool
 from septet.models.vision_transformer import resized_positions
 from septet.runs.networks import build_apart
 
-NARROW = {"cnn": {"width": 4}, "residual": {"width": 4}, "convnext": {"width": 4}}
+NARROW: dict[str, dict[str, Any]] = {
+    "cnn": {"width": 4},
+    "residual": {"width": 4},
+    "convnext": {"width": 4},
+}
 NARROW["vit"] = {"dim": 16, "depth": 2, "num_heads": 2}
 NARROW["efficientnet-lite"] = {"wider": 0.25}
 CLASSES = {"channels": 3, "num_classes": 5, "mean": [120.0] * 3, "deviation": [60.0] * 3}
