@@ -58,6 +58,8 @@ def timm_name(name: str) -> str:
     if not found or not (part := PARTS.get(found[2])):
         raise ValueError(f"'{name}' is no tensor of EfficientNet-Lite")
     block, stage = int(found[1]), 0
+    if block >= sum(BLOCKS):
+        raise ValueError(f"'{name}' is of a larger network than EfficientNet-Lite0")
     while block >= BLOCKS[stage]:
         block -= BLOCKS[stage]
         stage += 1
