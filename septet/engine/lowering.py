@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from septet.engine.native import calls, depthwise
+from septet.engine.native import calls, depthwise, multiply
 
 MOST_SLICES = 16
 """Largest pooling window whose maximum is taken slice by slice."""
 _parts_stay_apart = False
+_trains = False
 
 
 class TooLargeError(Exception):
@@ -35,7 +36,7 @@ class Seen:
 
 
 @contextlib.contextmanager
-def lowered(platform: str, *, windows: int = 0) -> Iterator["Seen"]:
+def lowered(platform: str, *, windows: int = 0, trains: bool = False) -> Iterator["Seen"]:
     """Trace convolutions, pooling and scans in their lowered form on "cpu"; else do nothing.
 
     Args:
@@ -43,26 +44,29 @@ def lowered(platform: str, *, windows: int = 0) -> Iterator["Seen"]:
         windows: If not 0, every convolution is patches of whole windows and one product, for a
             compiler that reads such patches where they lie; TooLargeError is raised at a product
             of more multiplications than this.
+        trains: What is traced learns: large products may be made of halves (`native/multiply.py`).
     """
-    global _parts_stay_apart
+    global _parts_stay_apart, _trains
     seen = Seen()
     if platform != "cpu":
         yield seen
         return
     from jax import lax
+    from jax import numpy as jnp
 
-    before = _parts_stay_apart
-    _parts_stay_apart = not windows
-    original = lax.conv_general_dilated, lax.reduce_window, lax.conv_transpose
+    before = _parts_stay_apart, _trains
+    _parts_stay_apart, _trains = not windows, trains
+    original = lax.conv_general_dilated, lax.reduce_window, lax.conv_transpose, jnp.matmul
     lax.conv_general_dilated = _convolution_for(original[0], windows, seen)
     lax.reduce_window = _pooling_for(original[1])
     lax.conv_transpose = _transposed_for(lax.conv_general_dilated)
+    jnp.matmul = _matmul_for(original[3])
     try:
         with calls.opened(not windows):
             yield seen
     finally:
-        lax.conv_general_dilated, lax.reduce_window, lax.conv_transpose = original
-        _parts_stay_apart = before
+        lax.conv_general_dilated, lax.reduce_window, lax.conv_transpose, jnp.matmul = original
+        _parts_stay_apart, _trains = before
 
 
 def apart(function: Callable[..., Any], *arguments: Any, never: Any) -> Any:
@@ -138,6 +142,22 @@ def _convolution_for(original: Any, windows: int, seen: Seen) -> Any:
         return restore(outputs)
 
     return conv_general_dilated
+
+
+def _matmul_for(original: Any) -> Any:
+    """`jax.numpy.matmul` whose large products are C that XLA calls, in what trains."""
+
+    def matmul(a: Any, b: Any, *rest: Any, **more: Any) -> Any:
+        import jax
+
+        is_plain = _trains and not rest and all(isinstance(side, jax.Array) for side in (a, b))
+        wanted = more.get("preferred_element_type")
+        is_plain = is_plain and {*more} <= {"preferred_element_type"} and wanted in (None, a.dtype)
+        if is_plain and multiply.fits(a.shape, b.shape, (a.dtype, b.dtype)):
+            return multiply.product(a, b)
+        return original(a, b, *rest, **more)
+
+    return matmul
 
 
 def _transposed_for(convolution: Any) -> Any:
@@ -387,6 +407,8 @@ def _convolve_across(
 def _product(patches: Any, matrix: Any) -> Any:
     """[..., k] times [k, out] as one plain matrix product."""
     positions = patches.shape[:-1]
+    if _trains and multiply.fits(patches.shape, matrix.shape, (patches.dtype, matrix.dtype)):
+        return multiply.product(patches, matrix)
     return (patches.reshape(-1, len(matrix)) @ matrix).reshape(*positions, -1)
 
 

@@ -151,13 +151,13 @@ class Program:
         self._one = jax.jit(self._single, inline=True)
         self._shapes = jax.tree.map(_shape_of, (state, block, order, control))
         before = calls.misses()
-        with lowered(self._platform, windows=MOST_PRODUCT) as seen:
+        with lowered(self._platform, windows=MOST_PRODUCT, trains=True) as seen:
             self._native = self._as_native()
         if self._native is None:
             if seen.convolutions or calls.misses() > before:
                 # XLA has them in another form, or calls what would be C here.
                 self._one = jax.jit(self._single, inline=True)
-            with lowered(self._platform):
+            with lowered(self._platform, trains=True):
                 self._lower_for_xla()
 
     def _as_native(self) -> NativeStep | None:
@@ -197,7 +197,7 @@ class Program:
             except building.NoCompilerError as reason:
                 logger.warning("The C compiler refused a step, so XLA takes it: %s", reason)
                 self._native = None
-                with lowered(self._platform):
+                with lowered(self._platform, trains=True):
                     self._lower_for_xla()
         self._compiled = compile_for(self._lowered, self._options)
         self._lowered = None

@@ -121,7 +121,7 @@ def test_these_are_all():
         for path in package.rglob("*.py")
         if written.search(path.read_text(encoding="utf-8"))
     }
-    # Calls into C know float32 alone: `native/test_attention.py` and `test_depthwise.py` compare
-    # them with JAX's own gradients of the same.
-    calls = {"engine/native/attention.py", "engine/native/depthwise.py"}
+    # Calls into C know float32 alone: `native/test_attention.py`, `test_depthwise.py` and
+    # `test_multiply.py` compare them with JAX's own gradients of the same.
+    calls = {f"engine/native/{name}.py" for name in ("attention", "depthwise", "multiply")}
     assert found <= {"engine/lowering.py", "engine/native/reading.py"} | calls

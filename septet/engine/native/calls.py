@@ -5,6 +5,7 @@ Whether a program may have such calls is known while it is traced: `opened` says
 """
 
 import contextlib
+import ctypes
 import functools
 import logging
 from collections.abc import Iterator
@@ -49,14 +50,14 @@ def misses() -> int:
 
 
 @functools.cache
-def lanes(file: str, *names: str) -> int:
-    """Numbers of a vector of the calls in a file; 0 where there are no calls.
+def library(file: str, *names: str) -> ctypes.CDLL | None:
+    """The calls in a file, compiled and registered; None where there are no calls.
 
-    Compiles and registers them at first, some two seconds on a machine that has not done so before.
+    Takes some two seconds on a machine that has not done so before.
 
     Args:
         file: In C, beside this one.
-        names: Of its functions.
+        names: Of its functions that XLA may call.
     """
     import jax
 
@@ -65,15 +66,19 @@ def lanes(file: str, *names: str) -> int:
         for name in ("prelude.h", "calls.h", file)
     ]
     try:
-        _, vectors = building.compiler()
-        library = building.build(["\n".join(texts)], include=jax.ffi.include_dir())
+        made = building.build(["\n".join(texts)], include=jax.ffi.include_dir())
         for name in names:
-            handler = jax.ffi.pycapsule(getattr(library, name))
+            handler = jax.ffi.pycapsule(getattr(made, name))
             jax.ffi.register_ffi_target(PREFIX + name, handler, platform="cpu")
     except Exception as error:  # Whatever does not work, XLA's own way does.
         logger.debug("%s is left to XLA: %s", file, error)
-        return 0
-    return vectors.lanes
+        return None
+    return made
+
+
+def lanes(file: str, *names: str) -> int:
+    """Numbers of a vector of the calls in a file; 0 where there are no calls. See `library`."""
+    return building.compiler()[1].lanes if library(file, *names) is not None else 0
 
 
 def call(name: str, results: Any, *given: Any, **attributes: Any) -> Any:
