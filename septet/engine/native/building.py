@@ -27,6 +27,8 @@ FLAGS = (
 TIMEOUT_S = 120.0
 SWITCH = "SEPTET_NATIVE"
 """Environment variable: "0" leaves everything to XLA."""
+SPLIT = "SEPTET_SPLIT"
+"""Environment variable: "0" multiplies all numbers as they are; see `multiply.py`."""
 
 
 class NoCompilerError(Exception):
@@ -69,7 +71,13 @@ def description() -> str:
         path, vectors = compiler()
     except NoCompilerError:
         return "none"
-    return f"{_version(path).splitlines()[0]}, vectors of {vectors.lanes}"
+    tiles = ", tiles of bfloat16" if vectors.has_tiles and may_split() else ""
+    return f"{_version(path).splitlines()[0]}, vectors of {vectors.lanes}{tiles}"
+
+
+def may_split() -> bool:
+    """Whether numbers may be split into halves, where the processor multiplies tiles of those."""
+    return os.environ.get(SPLIT, "1") != "0"
 
 
 def _machine() -> list[str]:
@@ -79,7 +87,7 @@ def _machine() -> list[str]:
 
 def _vectors(macros: str) -> Vectors:
     if "__AVX512F__" in macros:
-        return Vectors(16, 32)
+        return Vectors(16, 32, "__AMX_BF16__" in macros and "__AVX512BF16__" in macros)
     if "__AVX__" in macros:
         return Vectors(8, 16)
     return Vectors(4, 32 if "__ARM_NEON" in macros else 16)

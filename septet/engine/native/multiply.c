@@ -8,7 +8,8 @@
    What is read by several is copied together first. Every number is added up in an order that the
    number of threads does not change. */
 
-enum { MOST_SCRATCH = 1 << 26, PLACES = 2 };
+/* No more numbers of a side than this are copied at once, no deeper than that. */
+enum { MOST_NUMBERS = 1 << 22, MOST_DEEP = 4096, PLACES = 2 };
 
 /* A matrix of outer rows, each a sum's depth long; one of the steps is 1. */
 typedef struct {
@@ -18,9 +19,13 @@ typedef struct {
 
 typedef struct {
   side a, b;
+  /* The result, from row to row, and whether it is added to what is there. */
   f32 *c;
-  /* Copies, whole panels one after another. */
+  long step;
+  int is_added;
+  /* Copies, whole panels one after another; of the right side there may be one already. */
   char *packed_a, *packed_b;
+  int is_packed;
   /* Panels of both sides, how many of them a unit has, and units side by side. */
   long rows, columns, tall, wide, across;
 } problem;
@@ -33,7 +38,7 @@ static long over(long a, long b) { return (a + b - 1) / b; }
 static struct { atomic_int is_taken; void *memory; size_t size; } kept[PLACES];
 
 static void *borrow(size_t size) {
-  for (int i = 0; i < PLACES && size <= MOST_SCRATCH; i++) {
+  for (int i = 0; i < PLACES; i++) {
     int not_taken = 0;
     if (!atomic_compare_exchange_strong(&kept[i].is_taken, &not_taken, 1)) continue;
     if (kept[i].size < size) {
@@ -49,7 +54,7 @@ static void *borrow(size_t size) {
 
 static void give_back(void *memory) {
   for (int i = 0; i < PLACES; i++)
-    if (memory && memory == kept[i].memory) {
+    if (memory == kept[i].memory) {
       atomic_store(&kept[i].is_taken, 0);
       return;
     }
@@ -107,21 +112,22 @@ INLINE void full_tile(int R, const f32 *left, const f32 *right, long depth, f32 
 
 static void full_rows(const problem *p, long row, long panel, long from, long depth,
                       const f32 *left) {
-  long columns = p->b.outer, first = panel * FULL_WIDE, count = least(FULL_WIDE, columns - first);
-  long rows = least(FULL_TALL, p->a.outer - row), step = columns;
-  f32 part[FULL_TALL * FULL_WIDE], *out = p->c + row * columns + first, *c = out;
+  long first = panel * FULL_WIDE, count = least(FULL_WIDE, p->b.outer - first);
+  long rows = least(FULL_TALL, p->a.outer - row), step = p->step;
+  int is_added = p->is_added || from > 0;
+  f32 part[FULL_TALL * FULL_WIDE], *out = p->c + row * step + first, *c = out;
   const f32 *right = (f32 *)p->packed_b + (panel * p->b.depth + from) * FULL_WIDE;
   if (count < FULL_WIDE) {
     c = part, step = FULL_WIDE;
-    for (long i = 0; i < rows && from; i++)
-      memcpy(part + i * step, out + i * columns, sizeof(f32) * (size_t)count);
+    for (long i = 0; i < rows && is_added; i++)
+      memcpy(part + i * step, out + i * p->step, sizeof(f32) * (size_t)count);
   }
-  if (rows == FULL_TALL) full_tile(FULL_TALL, left, right, depth, c, step, from > 0);
+  if (rows == FULL_TALL) full_tile(FULL_TALL, left, right, depth, c, step, is_added);
   else
     for (long i = 0; i < rows; i++)
-      full_tile(1, left + i, right, depth, c + i * step, step, from > 0);
+      full_tile(1, left + i, right, depth, c + i * step, step, is_added);
   for (long i = 0; i < rows && c == part; i++)
-    memcpy(out + i * columns, part + i * step, sizeof(f32) * (size_t)count);
+    memcpy(out + i * p->step, part + i * step, sizeof(f32) * (size_t)count);
 }
 
 static int full_unit(const void *given, int unit) {
@@ -299,23 +305,24 @@ static void tiles(const half *a, const half *b, long chunks, f32 *c, long step, 
 }
 
 static void tiled(const problem *p, long row, long column, long from, long chunks) {
-  long columns = p->b.outer, across = least(PANEL, columns - column * PANEL);
+  long across = least(PANEL, p->b.outer - column * PANEL);
   long down = least(PANEL, p->a.outer - row * PANEL);
+  int is_added = p->is_added || from > 0;
   const half *a = (half *)(p->packed_a + row * panel_bytes(&p->a)) + from * 4 * NUMBERS;
   const half *b = (half *)(p->packed_b + column * panel_bytes(&p->b)) + from * 4 * NUMBERS;
-  f32 *out = p->c + row * PANEL * columns + column * PANEL;
+  f32 *out = p->c + row * PANEL * p->step + column * PANEL;
   if (across == PANEL && down == PANEL) {
-    tiles(a, b, chunks, out, columns, from > 0);
+    tiles(a, b, chunks, out, p->step, is_added);
     return;
   }
-  _Alignas(64) f32 part[PANEL * PANEL];
-  for (long i = 0; i < down && from; i++)
-    memcpy(part + i * PANEL, out + i * columns, sizeof(f32) * (size_t)across);
+  _Alignas(64) f32 part[PANEL * PANEL] = {0};
+  for (long i = 0; i < down && is_added; i++)
+    memcpy(part + i * PANEL, out + i * p->step, sizeof(f32) * (size_t)across);
   __asm__ volatile("" ::: "memory");
-  tiles(a, b, chunks, part, PANEL, from > 0);
+  tiles(a, b, chunks, part, PANEL, is_added);
   __asm__ volatile("" ::: "memory");
   for (long i = 0; i < down; i++)
-    memcpy(out + i * columns, part + i * PANEL, sizeof(f32) * (size_t)across);
+    memcpy(out + i * p->step, part + i * PANEL, sizeof(f32) * (size_t)across);
 }
 
 static int tiled_unit(const void *given, int unit) {
@@ -367,14 +374,8 @@ static void share_out(problem *p, long rows, long columns, long tall) {
 static int by_tiles(XLA_FFI_CallFrame *frame, problem *p) {
 #if HAS_TILES
   share_out(p, over(p->a.outer, PANEL), over(p->b.outer, PANEL), 8);
-  long left = p->rows * panel_bytes(&p->a), right = p->columns * panel_bytes(&p->b);
-  p->packed_a = borrow((size_t)(left + right));
-  if (!p->packed_a) return 0;
-  p->packed_b = p->packed_a + left;
-  int is_done = share(frame, p, p->rows + p->columns, 1, split) &&
-                share(frame, p, over(p->rows, p->tall) * p->across, 1, tiled_unit);
-  give_back(p->packed_a);
-  return is_done;
+  return share(frame, p, p->rows + (p->is_packed ? 0 : p->columns), 1, split) &&
+         share(frame, p, over(p->rows, p->tall) * p->across, 1, tiled_unit);
 #else
   return 0;
 #endif
@@ -382,11 +383,39 @@ static int by_tiles(XLA_FFI_CallFrame *frame, problem *p) {
 
 static int by_numbers(XLA_FFI_CallFrame *frame, problem *p) {
   share_out(p, over(p->a.outer, FULL_TALL), over(p->b.outer, FULL_WIDE), FULL_ROWS);
-  p->packed_b = borrow((size_t)over(p->columns * FULL_WIDE * p->b.depth, 16) * 64);
-  if (!p->packed_b) return 0;
-  int is_done = share(frame, p, p->columns, 1, copy_full) &&
-                share(frame, p, over(p->rows, p->tall) * p->across, 1, full_unit);
-  give_back(p->packed_b);
+  return (p->is_packed || share(frame, p, p->columns, 1, copy_full)) &&
+         share(frame, p, over(p->rows, p->tall) * p->across, 1, full_unit);
+}
+
+/* Some outer rows of a side and some of its depth. */
+static side part_of(const side *s, long first, long outer, long from, long depth) {
+  return (side){s->at + first * s->outer_step + from * s->depth_step, least(outer, s->outer - first),
+                least(depth, s->depth - from), s->outer_step, s->depth_step};
+}
+
+/* Outer rows of a side that are copied at once: whole panels and units of both ways. */
+static long at_once(const side *s) {
+  enum { EVENLY = 768 };
+  long depth = over(least(s->depth, MOST_DEEP), 32) * 32;
+  return least(over(over(MOST_NUMBERS, depth), EVENLY), over(s->outer, EVENLY)) * EVENLY;
+}
+
+static int in_parts(XLA_FFI_CallFrame *frame, const problem *whole, int is_split) {
+  long rows = at_once(&whole->a), columns = at_once(&whole->b);
+  long depth = over(least(whole->a.depth, MOST_DEEP), 32) * 32;
+  size_t left = is_split ? sizeof(f32) * (size_t)(rows * depth) : 0;
+  char *memory = borrow(left + sizeof(f32) * (size_t)(columns * depth));
+  int is_done = memory != 0;
+  for (long k = 0; k < whole->a.depth && is_done; k += MOST_DEEP)
+    for (long n = 0; n < whole->b.outer && is_done; n += columns)
+      for (long m = 0; m < whole->a.outer && is_done; m += rows) {
+        problem p = {.a = part_of(&whole->a, m, rows, k, MOST_DEEP),
+                     .b = part_of(&whole->b, n, columns, k, MOST_DEEP),
+                     .c = whole->c + m * whole->step + n, .step = whole->step, .is_added = k > 0,
+                     .packed_a = memory, .packed_b = memory + left, .is_packed = m > 0};
+        is_done = (is_split ? by_tiles : by_numbers)(frame, &p);
+      }
+  if (memory) give_back(memory);
   return is_done;
 }
 
@@ -399,8 +428,8 @@ static XLA_FFI_Error *product(XLA_FFI_CallFrame *frame, int is_left_turned, int 
                .c = RESULT(0)->data};
   if (is_left_turned) p.a = (side){left, a[1], a[0], 1, a[1]};
   if (is_right_turned) p.b = (side){right, b[0], b[1], b[1], 1};
-  int is_split = *may_split && has_tiles();
-  return (is_split ? by_tiles : by_numbers)(frame, &p) ? 0 : no_memory(frame);
+  p.step = p.b.outer;
+  return in_parts(frame, &p, *may_split && has_tiles()) ? 0 : no_memory(frame);
 }
 
 /* a [rows, depth], b [depth, columns] */

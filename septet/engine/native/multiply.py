@@ -7,18 +7,15 @@ over by copying it, number by number; here neither side is copied but into tiles
 
 import functools
 import math
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from septet.engine.native import calls
+from septet.engine.native import building, calls
 
 PLAIN, RIGHT, LEFT = "multiply", "multiply_turned_right", "multiply_turned_left"
 FILE = "multiply.c"
-SWITCH = "SEPTET_SPLIT"
-"""Environment variable: "0" multiplies all numbers as they are."""
 LEAST = 1 << 22
 """Multiplications of the smallest product that is worth a call."""
 LEAST_REUSE, LEAST_REUSE_AS_THEY_ARE = 40, 100
@@ -28,9 +25,7 @@ LEAST_REUSE, LEAST_REUSE_AS_THEY_ARE = 40, 100
 def splits() -> bool:
     """Whether numbers are split: the processor has the tiles, and it is not switched off."""
     library = calls.library(FILE, PLAIN, RIGHT, LEFT)
-    if library is None or os.environ.get(SWITCH, "1") == "0":
-        return False
-    return bool(library.multiply_has_tiles())
+    return library is not None and building.may_split() and bool(library.multiply_has_tiles())
 
 
 def fits(left: Sequence[Any], right: Sequence[Any], dtypes: Sequence[Any]) -> bool:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Vectors:
-    """What the processor has: numbers in a register, and registers."""
+    """What the processor has: numbers in a register, registers, and tiles of bfloat16."""
 
     lanes: int
     registers: int
+    has_tiles: bool = False
 
 
 @dataclass(frozen=True)

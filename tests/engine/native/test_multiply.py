@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from septet.engine.lowering import lowered
-from septet.engine.native import calls, depthwise, multiply
+from septet.engine.native import building, calls, depthwise, multiply
 
 pytestmark = pytest.mark.skipif(not depthwise.lanes(), reason="there is no C compiler")
 
@@ -19,6 +19,7 @@ WAYS = [False, *([True] if multiply.splits() else [])]
 SIZES = [
     (1, 1, 1), (17, 33, 49), (31, 64, 32), (32, 1000, 300), (100, 384, 77), (333, 7, 31),
     (70, 2100, 40), (513, 200, 129),
+    (1600, 4200, 1590),
 ]  # fmt: skip
 
 
@@ -126,9 +127,17 @@ def test_what_would_be_a_call_is_counted_where_none_may_be_made():
     assert calls.misses() == before + 1
 
 
+def test_the_receipt_says_whether_numbers_are_split(monkeypatch):
+    monkeypatch.setenv(building.SPLIT, "0")
+    assert not multiply.splits()
+    assert "bfloat16" not in building.description()
+    monkeypatch.setenv(building.SPLIT, "1")
+    assert multiply.splits() == ("tiles of bfloat16" in building.description())
+
+
 @pytest.mark.parametrize("switch", ["0", "1"])
 def test_a_dense_layer_and_a_convolution_learn_by_calls(switch, monkeypatch):
-    monkeypatch.setenv(multiply.SWITCH, switch)
+    monkeypatch.setenv(building.SPLIT, switch)
     random = np.random.default_rng(3)
     for layer, shape in (
         (keras.layers.Dense(256), (2, 256, 384)),
