@@ -18,12 +18,14 @@ import septet
 from septet import registry
 from septet.config import parse_settings, validate
 from septet.language.corpus_checks import texts_of
-from septet.language.generation import prompt_tokens
 from septet.language.packing import characters_of_each, packed, side_by_side
 from septet.language.tokenizer_schema import PreparedTokenizer
 from septet.language.tokenizing import tokenizer_of
 from septet.models.writing import Choice, Writer
 from septet.runs.observer import Observer
+
+PROMPT = 64
+"""Tokens that are gone on from."""
 
 
 class Speeds(Observer):
@@ -57,10 +59,11 @@ def main(given):
     options = validate(task.data_options, config["data"], "data")
     splits = task.read(Path(given["data"]), options, given["seed"]).splits
     _, targets = side_by_side(packed(texts_of(splits["test"]), tokenizer), prepared["length"])
+    inputs = task.arrays(splits["test"], prepared)[0]["tokens"]
     np.savez(
         folder / "tokens.npz",
         train=packed(texts_of(splits["train"]), tokenizer).astype(np.int32),
-        test_inputs=task.arrays(splits["test"], prepared)[0]["tokens"],
+        test_inputs=inputs,
         test_targets=targets,
         characters=characters_of_each(tokenizer),
     )
@@ -68,7 +71,8 @@ def main(given):
         folder / "weights.npz",
         **{weight.path: np.array(weight.value) for weight in model.network.weights},
     )
-    prompt = prompt_tokens(prepared["prompt"], tokenizer)[None]
+    # From within a novel: at the beginning of one, line breaks alone are likeliest to follow.
+    prompt = inputs[len(inputs) // 2, :PROMPT].astype(np.int32)[None]
     shared = {
         "arguments": model.description.arguments,
         "training": training,
