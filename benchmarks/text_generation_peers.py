@@ -8,14 +8,17 @@ positions, tied embeddings, windows of 256, batches of 8, AdamW at 2e-3 with a o
 on the six novels, the last 5 % of each held out, CPU. Each trains alone, in its own process.
 Septet's minutes have everything in them (reading, compiling, scores, report), PyTorch's the
 training alone. Then both write with Septet's weights, one text, keys and values kept: the same
-characters at temperature 0, and how many a second. The last line is JSON.
+characters at temperature 0, and how many a second, there and at temperature 0.8. The last line is
+JSON. With `--keep FOLDER` the run stays there, and `--writing-alone` writes with it again.
 """
 
 import argparse
+import contextlib
 import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from processes import environment_with, machine, run_peer
 
@@ -32,6 +35,8 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--tokens", type=int, default=200, help="written in each timed text")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="of the run and its weights")
+    parser.add_argument("--writing-alone", action="store_true", help="with what is in --keep")
     parser.add_argument("--torch-python", help="Python with torch, numpy")
     return parser.parse_args()
 
@@ -42,11 +47,16 @@ def main() -> None:
     data = registry.sample(options.data).path() if known else Path(options.data)
     torch = environment_with("torch", ["torch==2.13.0", "numpy"], options.torch_python)
     patience = 900 + 90 * options.minutes
-    with tempfile.TemporaryDirectory() as folder:
+    if options.writing_alone and options.keep is None:
+        raise SystemExit("--writing-alone writes with what an earlier --keep FOLDER left; name it.")
+    if options.keep is not None:
+        options.keep.mkdir(parents=True, exist_ok=True)
+    kept = None if options.keep is None else contextlib.nullcontext(str(options.keep.resolve()))
+    with kept or tempfile.TemporaryDirectory() as folder:
         settings = {
             "data": str(data), "minutes": options.minutes, "seed": options.seed,
             "pairs": options.pairs, "tokens": options.tokens, "repeats": options.repeats,
-            "folder": folder,
+            "folder": folder, "trains": not options.writing_alone,
         }  # fmt: skip
         given = json.dumps(settings)
         ours = run_peer(sys.executable, "text_septet.py", [given], timeout_s=patience)
@@ -54,17 +64,16 @@ def main() -> None:
         theirs = run_peer(torch, "text_torch.py", [given], timeout_s=patience)
         print(f"torch:  {theirs}", file=sys.stderr, flush=True)
     written = ours.pop("written"), theirs.pop("written")
-    result = {
+    result: dict[str, Any] = {
         "septet": ours,
         "torch": theirs,
-        "training_speed": ours["train_tokens_per_s"] / theirs["train_tokens_per_s"],
-        "writing_speed": ours["write_tokens_per_s"] / theirs["write_tokens_per_s"],
         "same_text": written[0] == written[1],
-        "machine": machine(),
     }
-    for name in ("bits_per_character", "train_tokens_per_s", "write_tokens_per_s"):
-        print(f"{name:<24}septet {ours[name]:10.4f}   torch {theirs[name]:10.4f}")
-    print(json.dumps(result))
+    for name, value in ours.items():
+        print(f"{name:<32}septet {value:12.4f}   torch {theirs[name]:12.4f}")
+        if "_per_s" in name:
+            result[f"{name}, ratio"] = value / theirs[name]
+    print(json.dumps(result | {"machine": machine()}))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 Leaves in the folder what the other peer needs: tokens, settings and the trained weights.
 """
 
+import functools
 import json
 import os
 import statistics
@@ -26,6 +27,7 @@ from septet.runs.observer import Observer
 
 PROMPT = 64
 """Tokens that are gone on from."""
+TEMPERATURES = (0.0, 0.8)
 
 
 class Speeds(Observer):
@@ -41,6 +43,23 @@ class Speeds(Observer):
 def main(given):
     folder = Path(given["folder"])
     os.environ["SEPTET_RUNS"] = str(folder / "runs")
+    found = train(given, folder) if given["trains"] else {}
+    model = septet.load(folder / "runs" / "peer" / "model")
+    prompt = np.array([json.loads((folder / "shared.json").read_text())["prompt"]], np.int32)
+    # Compiled and warm.
+    for temperature in TEMPERATURES:
+        write(model, prompt, given, temperature)
+    for temperature in TEMPERATURES:
+        written, found[f"write_tokens_per_s at {temperature}"] = write(
+            model, prompt, given, temperature
+        )
+        if not temperature:
+            found["written"] = written
+    print(json.dumps(found))
+
+
+def train(given, folder):
+    """Scores and speed; leaves in the folder what the other peer needs."""
     observer = Speeds()
     run = septet.train(
         "text-generation",
@@ -72,46 +91,45 @@ def main(given):
         **{weight.path: np.array(weight.value) for weight in model.network.weights},
     )
     # From within a novel: at the beginning of one, line breaks alone are likeliest to follow.
-    prompt = inputs[len(inputs) // 2, :PROMPT].astype(np.int32)[None]
+    prompt = inputs[len(inputs) // 2, :PROMPT].astype(np.int32)
     shared = {
         "arguments": model.description.arguments,
         "training": training,
-        "prompt": prompt[0].tolist(),
+        "prompt": prompt.tolist(),
         "length": prepared["length"],
     }
     (folder / "shared.json").write_text(json.dumps(shared))
-    written, speed = write(model, prompt, given)
     steps = observer.steps_per_s[len(observer.steps_per_s) // 5 :]
     batch = training["batch_size"] * prepared["length"]
-    print(
-        json.dumps(
-            {
-                "bits_per_character": run.scores["bits_per_character"],
-                "parameters": int(model.network.count_params()),
-                "train_tokens_per_s": statistics.median(steps) * batch,
-                "write_tokens_per_s": speed,
-                "written": written,
-            }
-        )
-    )
+    return {
+        "bits_per_character": run.scores["bits_per_character"],
+        "parameters": int(model.network.count_params()),
+        "train_tokens_per_s": statistics.median(steps) * batch,
+    }
 
 
-def write(model, prompt, given):
-    """What is likeliest to follow, and tokens a second: the median of some repeats, warm."""
+def write(model, prompt, given, temperature):
+    """What follows, and tokens a second: the median of some repeats, each of another seed."""
     network = model.network
     weights = (
         [variable.value for variable in network.trainable_variables],
         [variable.value for variable in network.non_trainable_variables],
     )
     # Nothing is an end, so that the number of tokens is the same for both.
-    writer, choice = Writer(network, end=-1, banned=(0, 1, 2, 3)), Choice(temperature=0.0)
+    writer = writer_of(network)
     seconds = []
-    for _ in range(given["repeats"] + 1):
+    for seed in range(given["repeats"]):
+        choice = Choice(temperature=temperature, seed=seed)
         begin = time.perf_counter()
         pieces = list(writer.write(weights, prompt, given["tokens"], choice))
         seconds.append(time.perf_counter() - begin)
     written = np.concatenate(pieces, axis=1)[0].tolist()
-    return written, given["tokens"] / statistics.median(seconds[1:])
+    return written, given["tokens"] / statistics.median(seconds)
+
+
+@functools.cache
+def writer_of(network):
+    return Writer(network, end=-1, banned=(0, 1, 2, 3))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+TEMPERATURES = (0.0, 0.8)
+
 
 class Block(nn.Module):
     def __init__(self, dim, heads, hidden, epsilon, depth):
@@ -147,8 +149,11 @@ def copy_weights(model, arrays):
 
 
 @torch.inference_mode()
-def write(model, prompt, count, length):
-    """The likeliest tokens one after another; what does not fit is gone on from its last half."""
+def write(model, prompt, count, length, temperature):
+    """Tokens one after another, the likeliest at temperature 0, otherwise drawn.
+
+    What does not fit is gone on from its last half.
+    """
     weight = model.blocks[0].qkv.weight
     heads = model.blocks[0].heads
     shape = (1, heads, length, weight.shape[1] // heads)
@@ -162,7 +167,10 @@ def write(model, prompt, count, length):
             logits = model(torch.tensor([context]), caches, 0)[0, -1]
             place = len(context)
         logits[banned] = -math.inf
-        token = int(logits.argmax())
+        if temperature:
+            token = int(torch.multinomial(torch.softmax(logits / temperature, -1), 1))
+        else:
+            token = int(logits.argmax())
         written.append(token)
         known.append(token)
         logits = model(torch.tensor([[token]]), caches, place)[0, -1]
@@ -176,26 +184,30 @@ def main(given):
     data = np.load(folder / "tokens.npz")
     torch.manual_seed(given["seed"])
     model = Gpt(shared["arguments"])
-    speed = train(model, data, shared, 60 * given["minutes"], given["seed"])
+    found = {}
+    if given["trains"]:
+        speed = train(model, data, shared, 60 * given["minutes"], given["seed"])
+        model.eval()
+        found = {
+            "bits_per_character": bits_per_character(model, data),
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "train_tokens_per_s": speed,
+        }
     model.eval()
-    bits = bits_per_character(model, data)
     copy_weights(model, np.load(folder / "weights.npz"))
-    seconds = []
-    for _ in range(given["repeats"] + 1):
-        begin = time.perf_counter()
-        written = write(model, shared["prompt"], given["tokens"], shared["length"])
-        seconds.append(time.perf_counter() - begin)
-    print(
-        json.dumps(
-            {
-                "bits_per_character": bits,
-                "parameters": sum(p.numel() for p in model.parameters()),
-                "train_tokens_per_s": speed,
-                "write_tokens_per_s": given["tokens"] / statistics.median(seconds[1:]),
-                "written": written,
-            }
-        )
-    )
+    told = shared["prompt"], given["tokens"], shared["length"]
+    for temperature in TEMPERATURES:
+        write(model, *told, temperature)
+    for temperature in TEMPERATURES:
+        seconds = []
+        for _ in range(given["repeats"]):
+            begin = time.perf_counter()
+            written = write(model, *told, temperature)
+            seconds.append(time.perf_counter() - begin)
+        found[f"write_tokens_per_s at {temperature}"] = given["tokens"] / statistics.median(seconds)
+        if not temperature:
+            found["written"] = written
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,6 @@ def choose(logits: Any, seen: Any, banned: np.ndarray, choice: Any, number: Any)
 
     What is drawn follows from the seed and the token's number alone.
     """
-    import jax
     import jax.numpy as jnp
     from jax import lax
 
@@ -46,12 +45,20 @@ def choose(logits: Any, seen: Any, banned: np.ndarray, choice: Any, number: Any)
         scaled = logits / jnp.maximum(temperature, 1e-6)[:, None]
         is_cut = (top_k > 0) | (top_p < 1.0)
         kept = lax.cond(is_cut, lambda x: cut(x, top_k, top_p), lambda x: x, scaled)
-        key = jax.random.fold_in(jax.random.key(seed), number)
-        return jax.random.categorical(key, kept, axis=-1).astype(jnp.int32)
+        return jnp.argmax(kept + noise_of(seed, number, kept.shape), axis=-1).astype(jnp.int32)
 
     # Nothing is drawn, and no random numbers made, where every row takes the likeliest.
     some = lax.cond((temperature > 0).any(), drawn, lambda x: best, logits)
     return jnp.where(temperature > 0, some, best)
+
+
+def noise_of(seed: Any, number: Any, shape: tuple[int, ...]) -> Any:
+    """What is added to logits so that the largest is a draw from them (Gumbel), float32."""
+    import jax
+    import jax.numpy as jnp
+
+    key = jax.random.fold_in(jax.random.key(seed), number)
+    return jax.random.gumbel(key, shape, jnp.float32)
 
 
 def cut(logits: Any, top_k: Any, top_p: Any) -> Any:

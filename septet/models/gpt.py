@@ -6,14 +6,15 @@ GPT-2 (Radford et al. 2019), whose published weights fit into it.
 """
 
 import math
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import keras
+import numpy as np
 from keras import layers
 from pydantic import ConfigDict, Field, validate_call
 
 from septet.engine.native import attention
+from septet.engine.native.decoder import Sizes
 from septet.models.dropping import Drop
 from septet.models.transformer_layers import (
     NEGATIVE,
@@ -274,24 +275,6 @@ class GptBlock(layers.Layer):
         mixed = self.mixed(self.attend(queries, keys, values, allowed))
         return self.after(features, mixed, False), keys, values
 
-    def read_apart(self, features: Any, keys: Any, values: Any, place: Any) -> tuple[Any, Any, Any]:
-        """As `read`, of which keys and values of these positions alone come back."""
-        queries, new_keys, new_values = self.parts(self.norm(features), place)
-        queries = queries * self.head_dim**-0.5
-        rows = ops.arange(ops.shape(features)[1])
-        known = ops.arange(keys.shape[2])[None, :] < ops.reshape(place, (1, 1))
-        sides = []
-        for some, allowed in ((keys, known), (new_keys, rows[None, :] <= rows[:, None])):
-            scores = ops.matmul(queries, ops.transpose(some, (0, 1, 3, 2)))
-            sides.append(ops.where(allowed, scores, NEGATIVE))
-        highest = ops.maximum(*(ops.max(side, axis=-1, keepdims=True) for side in sides))
-        shares = [ops.exp(side - highest) for side in sides]
-        whole = ops.add(*(ops.sum(share, axis=-1, keepdims=True) for share in shares))
-        mixed = ops.matmul(shares[0], values) + ops.matmul(shares[1], new_values)
-        mixed = ops.transpose(mixed / whole, (0, 2, 1, 3))
-        mixed = ops.reshape(mixed, (*ops.shape(features)[:2], -1))
-        return self.after(features, self.mixed(mixed), False), new_keys, new_values
-
 
 class GptReading:
     """A `gpt` that keeps what it has read, so that each token is looked at once.
@@ -336,20 +319,36 @@ class GptReading:
         features, after = self._read(state, tokens, place)
         return self._logits(features), after
 
-    def read_apart(self, state: list[Any], tokens: Any, place: Any) -> tuple[Any, list[Any]]:
-        """As `read_each`, of which keys and values of these tokens alone come back.
+    def variables(self) -> list[tuple[Any, bool]]:
+        """Its weights as `native.decoder` has them, and whether each is held turned there."""
+        found = [(self.embedding.table, False)]
+        if self.positions is not None:
+            found.append((self.positions.table, False))
+        for block in self.blocks:
+            for norm, layers_ in (
+                (block.norm, (block.qkv, block.mixed)),
+                (block.dense_norm, (block.hidden, block.last)),
+            ):
+                found += [(norm.gamma, False), (norm.beta, False)]
+                for layer in layers_:
+                    found += [(layer.kernel, True), (layer.bias, False)]
+        return [*found, (self.norm.gamma, False), (self.norm.beta, False)]
 
-        They are [batch, heads, time, head_dim] each; `state` needs no room for guesses.
-        """
-        features, after = self._through(state, tokens, place, GptBlock.read_apart)
-        return self._logits(features), after
+    def sizes(self) -> Sizes:
+        """As `native.decoder` takes them."""
+        block = self.blocks[0]
+        vocabulary, dim = self.embedding.size
+        return Sizes(
+            vocabulary, dim, block.hidden.units, len(self.blocks), block.num_heads, self.length,
+            self.norm.epsilon,
+        )  # fmt: skip
+
+    def turns(self) -> np.ndarray | None:
+        """Sines and cosines by which places turn queries and keys, unless they are learned."""
+        block = self.blocks[0]
+        return turns_of(self.length, block.head_dim) if block.is_rotary else None
 
     def _read(self, state: list[Any], tokens: Any, place: Any) -> tuple[Any, list[Any]]:
-        return self._through(state, tokens, place, GptBlock.read)
-
-    def _through(
-        self, state: list[Any], tokens: Any, place: Any, how: Callable[..., tuple[Any, Any, Any]]
-    ) -> tuple[Any, list[Any]]:
         features = self.embedding(tokens)
         if self.positions is not None:
             # What is guessed beyond the longest text is never kept, but has to be a number.
@@ -358,7 +357,8 @@ class GptReading:
             features = features + ops.take(table, rows, axis=0)[None]
         after = []
         for number, block in enumerate(self.blocks):
-            features, keys, values = how(block, features, *state[2 * number :][:2], place)
+            keys, values = state[2 * number : 2 * number + 2]
+            features, keys, values = block.read(features, keys, values, place)
             after += [keys, values]
         return features, after
 

@@ -9,16 +9,20 @@ where the text was as it is now (as Saxena's prompt lookup, 2023).
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import keras
 import numpy as np
 
-from septet.engine.native.function import NativeFunction
-from septet.models.choosing import choose
+from septet.engine.native.decoder import MOST_ROWS, NativeDecoder
+from septet.engine.native.graph import UnsupportedError
+from septet.models.choosing import Choice, choose, noise_of
 
 AHEAD = 3
-"""Tokens guessed at once: a CPU reads four little slower than one, eight in twice the time."""
+"""Tokens guessed at once in a compiled loop."""
+DRAFTED = 5
+"""Tokens drafted at once by machine code."""
+DRAWN = 32
+"""Tokens whose noise is made at once."""
 REMEMBERED = 1024
 """Tokens before the network's own context among which guesses are sought."""
 ALIKE = 8
@@ -79,38 +83,21 @@ def agreed(
     return right, seen
 
 
-class Next(NamedTuple):
-    """What follows from the logits of a token and of guesses.
-
-    Args:
-        right: How many guesses were right.
-        row: The next token and guesses of what follows it, int32 [1 + guesses].
-        seen: Tokens that were read or written, bool [1, vocabulary].
-        text: Where guesses are sought, int32 [room].
-        size: Tokens of `text` that are there, the next one included.
-    """
-
-    right: Any
-    row: Any
-    seen: Any
-    text: Any
-    size: Any
-
-
 class GuessedWriting:
     """Writes one text on a CPU, where reading is machine code that reads the weights once.
 
-    Who writes holds `lock`.
+    Guesses are drafted by the same weights, rounded; but while a text repeats itself they are what
+    followed the most alike place, which costs nothing. Who writes holds `lock`.
 
     Args:
         reading: A `gpt.GptReading` without room for guesses.
         variables: Of its network.
         banned: Tokens that are never chosen, bool [vocabulary].
         end: The token after which a text is done.
-        ahead: Tokens that are guessed at once.
+        ahead: Tokens that are drafted at once, below `decoder.MOST_ROWS`.
 
     Raises:
-        UnsupportedError: The network has what the compiler does not know.
+        UnsupportedError: Its numbers are not float32.
         NoCompilerError: There is no C compiler.
     """
 
@@ -119,39 +106,25 @@ class GuessedWriting:
     ):
         """Compile the reading."""
         import jax
+        import jax.numpy as jnp
 
+        if str(reading.dtype) != "float32":
+            raise UnsupportedError(f"a decoder of {reading.dtype}")
         self.lock = threading.Lock()
-        self.length, self.ahead = reading.length, ahead
-        self.banned, self.end = banned, end
+        self.length, self.ahead = reading.length, min(ahead, MOST_ROWS - 1)
+        self.end = end
         self._held: list[Any] = []
-        kept = jax.eval_shape(lambda: reading.start(1))
-        # Held turned, so that what makes one number of a product lies in order.
-        self._is_turned = [
-            len(each.shape) == 2 and each.path.endswith("/kernel") for each in variables
-        ]
-        shapes = [
-            jax.ShapeDtypeStruct(each.shape[:: -1 if is_turned else 1], each.dtype)
-            for each, is_turned in zip(variables, self._is_turned, strict=True)
-        ]
-        shapes.append(jax.ShapeDtypeStruct((1, 1 + ahead), np.int32))
-        shapes.append(jax.ShapeDtypeStruct((1,), np.int32))
-        count = len(variables)
+        places = {id(each): place for place, each in enumerate(variables)}
+        self._order = [(places[id(each)], turned) for each, turned in reading.variables()]
+        self.decoder = NativeDecoder(
+            reading.sizes(), reading.turns(), banned=banned, end=end, remembered=REMEMBERED
+        )
 
-        def read(*arrays: Any) -> list[Any]:
-            tokens, place, *known = arrays[count:]
-            weights = [
-                array.T if is_turned else array
-                for array, is_turned in zip(arrays[:count], self._is_turned, strict=True)
-            ]
-            with keras.StatelessScope(list(zip(variables, weights, strict=True))):
-                logits, new = reading.read_apart(known, tokens, place)
-            return [logits[0], *new]
+        def noise(seed: Any, number: Any) -> Any:
+            shape = 1, len(banned)
+            return jax.vmap(lambda each: noise_of(seed, each, shape)[0])(number + jnp.arange(DRAWN))
 
-        self._read = NativeFunction(read, [*shapes, *kept])
-        self._weights = self._read.given[:count]
-        self._tokens, self._place, *self._kept = self._read.given[count:]
-        self._logits, *self._new = self._read.results
-        self._next = jax.jit(self._follow)
+        self._noise = jax.jit(noise)
 
     def hold(self, weights: Sequence[Any]) -> None:
         """Read with these weights, in the order of the variables."""
@@ -161,53 +134,48 @@ class GuessedWriting:
             for old, new in zip(self._held, weights, strict=True)
         ):
             return
-        for own, value, is_turned in zip(self._weights, weights, self._is_turned, strict=True):
-            own[...] = np.asarray(value).T if is_turned else value
+        for own, (place, is_turned) in zip(self.decoder.weights, self._order, strict=True):
+            value = np.asarray(weights[place])
+            own[...] = value.T if is_turned else value
+        self.decoder.round()
         self._held = list(weights)
 
-    def write(self, state: Any, known: Sequence[int], values: Any) -> Iterator[list[int]]:
+    def write(
+        self, context: np.ndarray, known: Sequence[int], number: int, choice: Choice
+    ) -> Iterator[list[int]]:
         """Yield chosen tokens, one or more at a time, until the end or until no more are kept.
 
         Args:
-            state: What a `writing.Writer` has read, a `writing.Written`.
-            known: All tokens before.
-            values: How to choose, as `choosing.choose` takes it.
+            context: Tokens to read, int32 [time].
+            known: All tokens before what is written, these included.
+            number: Of the first token to write.
+            choice: How.
         """
-        for own, value in zip(self._kept, state.kept, strict=True):
-            own[...] = value
-        place, number = int(state.place), int(state.number)
-        text = np.zeros(REMEMBERED + self.length + self.ahead + 1, np.int32)
-        last = known[-REMEMBERED:]
-        text[: len(last)] = last
-        logits = np.zeros_like(self._logits)
-        logits[0] = np.asarray(state.logits)[0]
-        row = np.full(1 + self.ahead, last[-1], np.int32)
-        found = Next(0, row, state.seen, text, np.int32(len(last)))
-        found = self._next(logits, found, np.int32(0), values, np.int32(number))
-        while place < self.length:
-            row = np.array(found.row)
-            self._tokens[0], self._place[0] = row, place
-            self._read()
-            most = np.int32(min(self.ahead, self.length - place - 1))
-            found = self._next(self._logits, found, most, values, np.int32(number + 1))
-            right = int(found.right)
-            for own, new in zip(self._kept, self._new, strict=True):
-                own[:, :, place : place + 1 + right] = new[:, :, : 1 + right]
-            place, number = place + 1 + right, number + 1 + right
-            yield row[: 1 + right].tolist()
-            if row[right] == self.end:
+        decoder = self.decoder
+        temperature = float(np.ravel(choice.temperature)[0])
+
+        def drawn() -> np.ndarray | None:
+            """Of this token and those after it."""
+            if temperature == 0:
+                return None
+            return np.asarray(self._noise(np.uint32(choice.seed), np.int32(number)))
+
+        noise, first = drawn(), number
+        decoder.begin(
+            context,
+            np.array(known, np.int32),
+            noise,
+            temperature=temperature,
+            top_k=choice.top_k,
+            top_p=choice.top_p,
+            penalty=choice.repetition_penalty,
+        )
+        while decoder.place < self.length:
+            number += 1
+            if number + MOST_ROWS > first + DRAWN:
+                noise, first = drawn(), number
+            some = decoder.write(self.ahead, None if noise is None else noise[number - first :])
+            number += len(some) - 1
+            yield some
+            if some[-1] == self.end:
                 return
-
-    def _follow(self, logits: Any, before: Next, most: Any, values: Any, number: Any) -> Next:
-        """What comes after `before.row`, whose first token was the last of its text."""
-        import jax.numpy as jnp
-        from jax import lax
-
-        rules = self.banned, self.end, values
-        right, seen = agreed(logits, before.row, most, before.seen, rules, number)
-        token = choose(logits[right][None], seen, self.banned, values, number + right)
-        text = lax.dynamic_update_slice(before.text, before.row, (before.size - 1,))
-        size = before.size + right
-        text = lax.dynamic_update_slice(text, token, (size,))
-        row = jnp.concatenate([token, guess(text, size + 1, self.ahead)])
-        return Next(right, row, seen.at[0, token[0]].set(True), text, size + 1)

@@ -4,8 +4,8 @@ The prompt is read at once; then a loop chooses a token, reads it and goes on, a
 sees none of it until a number of tokens is there. What is chosen does not depend on how often
 the host looks. Knows no text.
 
-Where one text is written by a network that can forget, `guessing.py` says how it may go on, and
-what is right of that is read at the same time.
+Where one text is written by a network that can forget, it is guessed how it goes on, and what is
+right of that is read at the same time (`guessing.py`): in the loop, or on a CPU in C.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,16 @@ from septet.engine.native.building import NoCompilerError
 from septet.engine.native.graph import UnsupportedError
 from septet.models.choosing import Choice, choose
 from septet.models.gpt import GptReading
-from septet.models.guessing import AHEAD, REMEMBERED, GuessedWriting, agreed, guess
+from septet.models.guessing import (
+    AHEAD,
+    DRAFTED,
+    REMEMBERED,
+    GuessedWriting,
+    agreed,
+    guess,
+)
 from septet.models.language_lstm import LstmReading
 
-LEAST_NATIVE = 1_000_000
-"""Numbers a network must have for machine code to read it faster than XLA does."""
 LEAST_READ = 16
 """Prompts are read in lengths of this times a power of two, so that few programs are compiled."""
 
@@ -74,7 +79,8 @@ class Writer:
         end: The token after which a row is done.
         banned: Tokens that are never chosen.
         most: Tokens written in one call.
-        ahead: Tokens that are guessed where one text is written by a network that can forget.
+        ahead: Tokens that are guessed where one text is written by a network that can forget;
+            what is best when None.
         how: "plain" reads no guesses, "loop" reads them in the compiled loop, "native" by
             machine code; "auto" takes what is fastest: on a CPU "native" where there is a
             compiler, otherwise "plain", and "loop" elsewhere.
@@ -87,7 +93,7 @@ class Writer:
         end: int,
         banned: tuple[int, ...],
         most: int = 256,
-        ahead: int = AHEAD,
+        ahead: int | None = None,
         how: Literal["auto", "plain", "loop", "native"] = "auto",
     ):
         """See the class."""
@@ -95,8 +101,9 @@ class Writer:
 
         is_on_cpu = jax.default_backend() == "cpu"
         if how == "auto":
-            is_large = model.count_params() >= LEAST_NATIVE
-            how = "loop" if not is_on_cpu else "native" if is_large else "plain"
+            how = "native" if is_on_cpu else "loop"
+        if ahead is None:
+            ahead = AHEAD if how == "loop" else DRAFTED
         self.reading = reading_of(model, ahead if how == "loop" else 0)
         self.ahead = getattr(self.reading, "ahead", 0)
         self._native_ahead = (
@@ -177,12 +184,10 @@ class Writer:
     ) -> Iterator[np.ndarray]:
         native.hold([*weights[0], *weights[1]])
         size = min(at_once or self.most, self.most)
-        tokens, waiting, context = known[0].tolist(), [], self._fitting(known)
+        tokens, waiting, context = known[0].tolist(), [], self._fitting(known)[0]
         goal, is_done = len(tokens) + count, count <= 0
         while not is_done:
-            known = np.array([tokens], np.int32)
-            state = self._continued(weights, context, known, len(tokens) + count - goal)
-            for some in native.write(state, tokens, self._values(choice, 1)):
+            for some in native.write(context, tokens, len(tokens) + count - goal, choice):
                 some = some[: goal - len(tokens)]
                 tokens, waiting = tokens + some, waiting + some
                 is_done = len(tokens) >= goal or some[-1] == self.end
@@ -191,7 +196,7 @@ class Writer:
                     waiting = []
                 if is_done:
                     break
-            context = np.array([tokens[-(self.length // 2 or 1) :]], np.int32)
+            context = np.array(tokens[-(self.length // 2 or 1) :], np.int32)
 
     def _fitting(self, prompts: np.ndarray) -> np.ndarray:
         if self.length is None or prompts.shape[1] < self.length:

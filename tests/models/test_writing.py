@@ -9,7 +9,7 @@ import pytest
 
 from septet.engine.native import building
 from septet.models.gpt import gpt
-from septet.models.guessing import guess
+from septet.models.guessing import GuessedWriting, guess
 from septet.models.language_lstm import language_lstm
 from septet.models.writing import Choice, Writer, choose
 
@@ -25,7 +25,11 @@ NETWORKS = {
 
 def made(name):
     keras.utils.set_random_seed(1)
-    model = NETWORKS[name]()
+    return randomised(NETWORKS[name]())
+
+
+def randomised(model):
+    """With weights large enough for choices that differ."""
     random = np.random.default_rng(0)
     for weight in model.trainable_variables:
         weight.assign(np.array(weight.value) + 0.3 * random.normal(size=weight.shape))
@@ -148,20 +152,79 @@ def test_guesses_change_no_token_however_often_one_looks(choice):
             assert found.tolist() == expected, (how, at_once)
 
 
-def test_right_guesses_save_readings():
-    """What is likeliest soon comes around, and then all guesses are right."""
-    model = made("gpt-rotary")
+def guessing(model, ahead):
+    """What writes one text by machine code, with the model's weights."""
     writer = writer_for(model, "native", end=-1)
-    native, prompt = writer._compiled(), [5, 6, 7]
-    assert native is not None
-    weights = weights_of(model)
-    native.hold([*weights[0], *weights[1]])
-    state = writer._continued(weights, np.array([prompt]), np.array([prompt]), 0)
-    values = writer._values(Choice(temperature=0.0), 1)
-    pieces = list(native.write(state, prompt, values))
+    native = GuessedWriting(
+        writer.reading, writer.variables, banned=writer.banned, end=-1, ahead=ahead
+    )
+    native.hold([*weights_of(model)[0], *weights_of(model)[1]])
+    return native
+
+
+WIDE = {"length": 90, "depth": 2, "dim": 96, "num_heads": 1, "feed_forward_dim": 70}
+
+
+@pytest.mark.parametrize("positions", ["rotary", "learned"])
+def test_prompts_are_read_as_the_network_reads_them(positions):
+    """Heads of whole vectors and a part of one, prompts of one to three pieces."""
+    model = randomised(gpt(vocabulary_size=VOCABULARY, positions=positions, **WIDE))
+    decoder = guessing(model, ahead=5).decoder
+    prompt = np.random.default_rng(0).integers(0, VOCABULARY, WIDE["length"])
+    expected = np.array(model({"tokens": prompt[None]}))[0]
+    for size in (1, 31, 32, 33, 89):
+        known = prompt[:size]
+        decoder.begin(known, known, None, temperature=0.0, top_k=0, top_p=1.0, penalty=1.0)
+        np.testing.assert_allclose(decoder.logits[0], expected[size - 1], rtol=2e-4, atol=2e-5)
+
+
+def test_c_chooses_as_xla_does():
+    model = made("gpt-rotary")
+    native, prompt = guessing(model, ahead=5), np.array([5, 6, 7, 7, 9])
+    banned = np.arange(VOCABULARY) < 3
+    seen = np.isin(np.arange(VOCABULARY), prompt)
+    logits = np.array(model({"tokens": prompt[None]}))[:, -1]
+    chosen = jax.jit(lambda *values: choose(logits, seen[None], banned, values, np.int32(7)))
+    random, found, expected = np.random.default_rng(0), [], []
+    for seed in range(150):
+        how = {
+            "temperature": float(np.float32(random.choice([0.3, 0.8, 2.0]))),
+            "top_k": int(random.choice([0, 1, 3, 12, VOCABULARY, 99])),
+            "top_p": float(np.float32(random.choice([1.0, 0.99, 0.8, 0.3, 0.01]))),
+            "repetition_penalty": float(np.float32(random.choice([1.0, 1.5, 0.7]))),
+        }
+        some = native.write(prompt, prompt.tolist(), 7, Choice(seed=seed, **how))
+        found.append(next(some)[0])
+        temperature, top_k, *rest = how.values()
+        values = (np.array([temperature], np.float32), np.int32(top_k), *map(np.float32, rest))
+        expected.append(int(chosen(*values, np.uint32(seed))[0]))
+    assert found == expected
+    assert len(set(found)) > 8
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_right_guesses_save_readings(temperature):
+    """Rounded weights choose nearly always as the weights do."""
+    native, prompt = guessing(made("gpt-rotary"), ahead=5), [5, 6, 7]
+    choice = Choice(temperature=temperature, top_k=30, top_p=0.95, repetition_penalty=1.1)
+    pieces = list(native.write(np.array(prompt), prompt, 0, choice))
     assert sum(map(len, pieces)) == 21
-    assert max(map(len, pieces)) > 3
-    assert len(pieces) < 14
+    assert max(map(len, pieces)) > 4
+    assert len(pieces) < 9
+
+
+def test_what_repeats_itself_is_not_drafted():
+    """What is likeliest comes around with this penalty, and then all guesses are right."""
+    model, choice = made("gpt-rotary"), Choice(temperature=0.0, repetition_penalty=0.1)
+    known = [5, 6, 5, 6, 5]
+    for _ in range(6):
+        found = list(guessing(model, ahead=5).write(np.array(known[-8:]), known, 0, choice))
+        known += list(itertools.chain(*found))
+    one_by_one = list(guessing(model, ahead=0).write(np.array(known[-8:]), known, 0, choice))
+    at_once = list(guessing(model, ahead=5).write(np.array(known[-8:]), known, 0, choice))
+    assert list(itertools.chain(*at_once)) == list(itertools.chain(*one_by_one))
+    assert {len(each) for each in one_by_one} == {1}
+    assert max(map(len, at_once)) == 8
 
 
 def test_two_texts_at_once_are_each_as_alone():
@@ -237,7 +300,7 @@ def test_same_seed_same_text_another_seed_another(writer, network):
 
 
 def test_one_compilation_serves_all_choices_and_counts(network):
-    writer = Writer(network, end=3, banned=(0, 1, 2), most=8)
+    writer = Writer(network, end=3, banned=(0, 1, 2), most=8, how="plain")
     for number in range(4):
         choice = Choice(temperature=0.5 * number, top_k=number, top_p=1.0 - 0.1 * number)
         written(writer, network, np.array([[5, 6]]), 4 + number, choice)
