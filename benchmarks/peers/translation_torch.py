@@ -113,6 +113,8 @@ def greedy(model, sources, growth, size=64):
 def main(path, settings, out):
     how = json.loads(settings)
     torch.manual_seed(how["seed"])
+    # As XLA has it: numbers too small to be normal may slow it down.
+    torch.set_flush_denormal(True)
     draw = np.random.default_rng(how["seed"])
     arrays = dict(np.load(path))
     sources, targets = (sequences(arrays, f"train_{side}") for side in ("source", "target"))

@@ -4,7 +4,8 @@ To read a token, all weights are read. Where one text is written by a network th
 it is therefore guessed how the text goes on, and the guesses are read with the token: those
 that are what is then chosen have cost nothing, the others are read over (Leviathan et al.,
 arXiv:2211.17192). The text is that without guesses. A guess is what followed the last place
-where the text was as it is now (as Saxena's prompt lookup, 2023).
+where the text was as it is now (as Saxena's prompt lookup, 2023), or is drafted by the network's
+own weights, rounded (as Zhang et al., arXiv:2309.08168, draft by some of its own layers).
 """
 
 import threading

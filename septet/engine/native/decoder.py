@@ -124,7 +124,8 @@ class NativeDecoder:
         self._library = building.build([text])
         self._library.decoder_room.restype = ctypes.c_long
         self._library.decoder_write.restype = ctypes.c_long
-        self._threads = Threads(building.cores())
+        # What is done at once is compared with its like alone.
+        self._threads = {each: Threads(building.cores()) for each in ("begin", "draft", "repeat")}
         self.sizes = sizes
         lanes, size = building.compiler()[1].lanes, sizes.dim // sizes.heads
         room = -(-(sizes.length + MOST_ROWS) // lanes) * lanes
@@ -136,7 +137,9 @@ class NativeDecoder:
         self._turns = None if turns is None else np.ascontiguousarray(turns, np.float32)
         self._banned = np.ascontiguousarray(banned, np.uint8)
         self._decoder = self._described(room)
-        needed = self._library.decoder_room(ctypes.byref(self._decoder), max(self._threads.options))
+        needed = self._library.decoder_room(
+            ctypes.byref(self._decoder), max(self._threads["begin"].options)
+        )
         self._memory = aligned(4 * needed, np.float32)
         # Rows for scores, and for their order, are beside those of logits.
         self.logits = np.zeros((MOST_ROWS + 2, sizes.vocabulary), np.float32)
@@ -217,9 +220,8 @@ class NativeDecoder:
         to.temperature, to.top_k, to.top_p, to.penalty = temperature, top_k, top_p, penalty
         to.noise = None if noise is None else address_of(noise)
         prompt = np.ascontiguousarray(prompt, np.int32)
-        self._call(
-            self._library.decoder_begin, (address_of(prompt), len(prompt)), cost=len(prompt) + 4
-        )
+        more = address_of(prompt), len(prompt)
+        self._call(self._library.decoder_begin, more, self._threads["begin"], count=len(prompt))
 
     def write(self, drafted: int, noise: np.ndarray | None) -> list[int]:
         """The next tokens, one or more, up to the end; the one after them is chosen already.
@@ -230,21 +232,22 @@ class NativeDecoder:
                 vocabulary]; None at temperature 0.
         """
         self._writing.noise = None if noise is None else address_of(noise)
-        cost = 4 if self._writing.repeats else 4 + drafted
-        count = self._call(self._library.decoder_write, (drafted, address_of(self._row)), cost=cost)
+        threads = self._threads["repeat" if self._writing.repeats else "draft"]
+        more = drafted, address_of(self._row)
+        count = self._call(self._library.decoder_write, more, threads, count=1)
         return self._row[:count].tolist()
 
-    def _call(self, function: Any, more: tuple[int, ...], *, cost: int) -> int:
-        threads = self._threads.choose()
+    def _call(self, function: Any, more: tuple[int, ...], threads: Threads, count: int) -> int:
+        chosen = threads.choose()
         began = time.perf_counter()
         found = function(
             ctypes.byref(self._decoder),
             ctypes.byref(self._writing),
             *map(ctypes.c_void_p, more),
             *(ctypes.c_void_p(address_of(each)) for each in (self.logits, self._memory)),
-            ctypes.c_long(threads),
+            ctypes.c_long(chosen),
         )
-        self._threads.see(threads, cost, time.perf_counter() - began)
+        threads.see(chosen, count, time.perf_counter() - began)
         return found
 
 
