@@ -15,6 +15,8 @@ from typing import Any
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LONGEST_TEXT = 2000
 MAX_PICTURE_BYTES = 20 * 2**20
+MOST_WHOLE = 20
+"""Characters of a cell up to which its words are not broken: narrow screens scroll."""
 
 CSS = """
 :root { color-scheme: light dark; --ink: #1f2937; --faint: #6b7280; --rule: #e5e7eb;
@@ -36,7 +38,7 @@ p { margin: .5rem 0; }
   gap: .7rem; margin: 1.4rem 0; }
 .tile { background: var(--card); border: 1px solid var(--rule); border-radius: .7rem;
   padding: .8rem 1rem; }
-.tile b { display: block; font-size: 1.45rem; line-height: 1.3;
+.tile b { display: block; font-size: 1.25rem; line-height: 1.35;
   font-variant-numeric: tabular-nums; }
 .tile.first { grid-column: 1 / -1; }
 .tile.first b { font-size: 2.8rem; color: var(--accent); }
@@ -49,6 +51,7 @@ th, td { padding: .38rem .8rem .38rem 0; border-bottom: 1px solid var(--rule);
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums;
   white-space: nowrap; }
 td.wide { min-width: 12rem; }
+td.whole, th.whole { overflow-wrap: normal; }
 code, pre { font: .88rem/1.6 ui-monospace, "SFMono-Regular", Consolas, monospace; }
 pre { background: var(--card); border: 1px solid var(--rule); border-radius: .7rem;
   padding: .8rem 1rem; white-space: pre-wrap; }
@@ -114,7 +117,7 @@ def table(
 
     def line(tag: str, cells: Sequence[Any]) -> Html:
         parts = [
-            element(tag, cell, css="number" if place in right else "")
+            element(tag, cell, css="number" if place in right else _css_of(cell))
             for place, cell in enumerate(cells)
         ]
         return element("tr", *parts)
@@ -122,6 +125,11 @@ def table(
     head = element("thead", line("th", header)) if header else Html("")
     body = element("tbody", *(line("td", row) for row in rows))
     return element("div", element("table", head, body), css="scroll")
+
+
+def _css_of(cell: Any) -> str:
+    """Short words are not broken."""
+    return "whole" if isinstance(cell, str) and len(cell) <= MOST_WHOLE else ""
 
 
 def capped(rows: Sequence[Any], most: int) -> tuple[Sequence[Any], Html]:
