@@ -179,10 +179,13 @@ class NativeDecoder:
 
     def round(self) -> None:
         """Have the weights by which is drafted: to eight bits, a scale for each row."""
-        for weights, (rounded, scales) in zip(self.weights, self._rounded, strict=True):
-            if weights.ndim == 2:
-                scales[...] = np.maximum(np.abs(weights).max(1), np.finfo(np.float32).tiny) / 127
-                np.rint(weights / scales[:, None], casting="unsafe", out=rounded)
+        # What is not finite drafts nothing of use, and is read as it is.
+        with np.errstate(all="ignore"):
+            for weights, (rounded, scales) in zip(self.weights, self._rounded, strict=True):
+                if weights.ndim == 2:
+                    highest = np.abs(weights).max(1)
+                    scales[...] = np.maximum(highest, np.finfo(np.float32).tiny) / 127
+                    np.rint(weights / scales[:, None], casting="unsafe", out=rounded)
 
     @property
     def place(self) -> int:
