@@ -61,7 +61,7 @@ class LineObserver(Observer):
     def __init__(self, stream: IO[str]):
         """Write to `stream`."""
         self.stream = stream
-        self.expected = False
+        self.reports = 0
 
     def line(self, text: str) -> None:
         """One line, shown at once."""
@@ -83,9 +83,9 @@ class LineObserver(Observer):
         self.line(forecast_text(forecast))
 
     def progress(self, progress: Standing) -> None:
-        """How long it will take, once the first chunks have run."""
-        if not self.expected and progress.step > 1:
-            self.expected = True
+        """How long it will take, once more than the first chunk has run."""
+        self.reports += 1
+        if self.reports == 2:
             self.line(f"About {duration_text(progress.remaining_s)} of training to go")
 
     def epoch(self, row: dict[str, Any]) -> None:

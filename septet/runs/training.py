@@ -66,6 +66,8 @@ class Training:
         self._checkpointed: tuple[int, float] = (-1, time.monotonic())
         self._loop_s = 0.0
         self._loop_steps = 0
+        # A session's first steps take up memory, and say little about the others.
+        self._first = 0.0, 0
         self._validation_s = 0.0
         self._looked = -1
         self._restore()
@@ -205,11 +207,16 @@ class Training:
             raise self._non_finite("loss", chunk.bad_step)
         self._loop_s += chunk.seconds
         self._loop_steps += chunk.count
+        if self._loop_steps == chunk.count:
+            self._first = chunk.seconds, chunk.count
         self._logs = chunk.logs
         self._report(chunk)
 
     def _report(self, chunk: Chunk) -> None:
-        speed = self._loop_steps / max(self._loop_s, 1e-9)
+        seconds, steps = self._loop_s - self._first[0], self._loop_steps - self._first[1]
+        if steps == 0:
+            seconds, steps = self._first
+        speed = steps / max(seconds, 1e-9)
         per_epoch = self.session.feed.steps_per_epoch
         total = self.plan.total_steps
         left = (total - self.step) / speed
