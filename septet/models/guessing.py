@@ -112,7 +112,7 @@ class GuessedWriting:
         if str(reading.dtype) != "float32":
             raise UnsupportedError(f"a decoder of {reading.dtype}")
         self.lock = threading.Lock()
-        self.length, self.ahead = reading.length, min(ahead, MOST_ROWS - 1)
+        self.length, self.ahead = reading.length, max(0, min(ahead, MOST_ROWS - 1))
         self.end = end
         self._held: list[Any] = []
         places = {id(each): place for place, each in enumerate(variables)}
@@ -135,6 +135,8 @@ class GuessedWriting:
             for old, new in zip(self._held, weights, strict=True)
         ):
             return
+        # Who is interrupted in between holds nothing.
+        self._held = []
         for own, (place, is_turned) in zip(self.decoder.weights, self._order, strict=True):
             value = np.asarray(weights[place])
             own[...] = value.T if is_turned else value

@@ -62,9 +62,11 @@ def reading_of(model: keras.Model, ahead: int = 0) -> Any:
     """What reads for a network token by token, and up to `ahead` guesses where it can forget.
 
     Raises:
-        ValueError: It does not write.
+        ValueError: It does not write, or reads one token alone.
     """
     if model.name == "gpt":
+        if model.longest < 2:
+            raise ValueError("This gpt reads one token alone, and writing takes two.")
         return GptReading(model, int(model.longest), ahead)
     if model.name == "language_lstm":
         return LstmReading(model)

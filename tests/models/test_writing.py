@@ -214,6 +214,34 @@ def test_right_guesses_save_readings(temperature):
     assert len(pieces) < 9
 
 
+def test_what_is_no_number_ends_a_text_as_in_xla():
+    """The first token whose score is no number is chosen, banned ones aside: here the end."""
+    model = made("gpt-rotary")
+    table = model.get_layer("embedding").table
+    table.assign(np.full(table.shape, np.nan))
+    prompt, choice = np.array([[5, 6, 7]]), Choice(temperature=0.0)
+    for how in ("plain", "native"):
+        assert written(writer_for(model, how), model, prompt, 9, choice).tolist() == [[3]]
+    for seed in range(8):
+        choice = Choice(top_k=seed % 3, top_p=0.5, seed=seed)
+        assert written(writer_for(model, "native"), model, prompt, 9, choice).size <= 9
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ([], "a prompt of 0 tokens; expected 1 to 23"),
+        ([5] * 24, "a prompt of 24 tokens"),
+        ([5, -1], "tokens -1 to 5; expected 0 to 39"),
+        ([5, VOCABULARY], "tokens 5 to 40"),
+    ],
+)
+def test_prompts_that_cannot_be_read_are_refused(prompt, message):
+    native = guessing(made("gpt-rotary"), ahead=5)
+    with pytest.raises(ValueError, match=message):
+        next(native.write(np.array(prompt, int), [5, 6], 0, Choice()))
+
+
 def test_what_repeats_itself_is_not_drafted():
     """What is likeliest comes around with this penalty, and then all guesses are right."""
     model, choice = made("gpt-rotary"), Choice(temperature=0.0, repetition_penalty=0.1)
@@ -367,5 +395,7 @@ def test_networks_refuse_what_does_not_fit():
         gpt(vocabulary_size=9, length=8, dim=6, num_heads=2)
     with pytest.raises(ValueError, match="at most"):
         gpt(vocabulary_size=9, length=65_536, dim=2048, num_heads=2, positions="learned")
+    with pytest.raises(ValueError, match="reads one token alone"):
+        Writer(gpt(vocabulary_size=9, length=1, dim=8, num_heads=1), end=3, banned=())
     with pytest.raises(ValueError, match="does not write"):
         Writer(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]), end=3, banned=())

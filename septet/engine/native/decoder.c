@@ -342,7 +342,7 @@ static void cut(const writing *how, f32 *scores, long size, f32 *room) {
     qsort(room, (size_t)count, sizeof(f32), falls);
     for (f32 before = 0; inside < count && (inside == 0 || before < how->top_p); inside++)
       before += exp_f32(room[inside] - highest) / sum;
-    border = room[inside - 1];
+    if (inside) border = room[inside - 1];
   }
   for (long i = 0; i < size; i++)
     if (!(scores[i] >= border)) scores[i] = -INFINITY;
@@ -363,9 +363,10 @@ static i32 chosen(const writing *how, const f32 *logits, long size, long number,
     if (how->top_k > 0 || how->top_p < 1.0f) cut(how, scores, size, room + size);
     for (long i = 0; i < size; i++) scores[i] += how->noise[number * size + i];
   }
+  /* The first that is no number counts as the largest, as in XLA. */
   long best = 0;
-  for (long i = 1; i < size; i++)
-    if (scores[i] > scores[best]) best = i;
+  for (long i = 1; i < size && scores[best] == scores[best]; i++)
+    if (scores[i] > scores[best] || scores[i] != scores[i]) best = i;
   return (i32)best;
 }
 

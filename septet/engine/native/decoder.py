@@ -137,9 +137,8 @@ class NativeDecoder:
         self._turns = None if turns is None else np.ascontiguousarray(turns, np.float32)
         self._banned = np.ascontiguousarray(banned, np.uint8)
         self._decoder = self._described(room)
-        needed = self._library.decoder_room(
-            ctypes.byref(self._decoder), max(self._threads["begin"].options)
-        )
+        most = ctypes.c_long(max(self._threads["begin"].options))
+        needed = self._library.decoder_room(ctypes.byref(self._decoder), most)
         self._memory = aligned(4 * needed, np.float32)
         # Rows for scores, and for their order, are beside those of logits.
         self.logits = np.zeros((MOST_ROWS + 2, sizes.vocabulary), np.float32)
@@ -213,7 +212,20 @@ class NativeDecoder:
             top_k: Among how many likeliest; 0 for all.
             top_p: Among the likeliest of this share.
             penalty: What logits of seen tokens are made less by.
+
+        Raises:
+            ValueError: The prompt is empty or too long, or has a token that there is not.
         """
+        if not 0 < len(prompt) < self.sizes.length:
+            raise ValueError(
+                f"Received a prompt of {len(prompt)} tokens; expected 1 to {self.sizes.length - 1}."
+            )
+        for tokens in (prompt, known):
+            if tokens.min() < 0 or tokens.max() >= self.sizes.vocabulary:
+                raise ValueError(
+                    f"Received tokens {tokens.min()} to {tokens.max()}; expected 0 to "
+                    f"{self.sizes.vocabulary - 1}."
+                )
         to = self._writing
         last = known[-self._remembered :]
         self._text[: len(last)] = last
