@@ -81,23 +81,26 @@ def rates(tuning: Tuning, step: Any, control: Control, beta: float | None) -> li
         tuning: Groups and when they are freed.
         step: Steps done.
         control: The plan.
-        beta: Decay of the mean of squared gradients, where the optimizer keeps one. It was zero
-            while a variable was held, so that a correction such as Adam's own starts anew.
+        beta: Decay of the mean of squared gradients, where the optimizer keeps one. It is zero
+            while no gradient comes, in the share `frozen`, and Adam's correction, which counts
+            from the run's first step, then takes it for too small.
     """
     import jax.numpy as jnp
 
     progress = progress_at(step, control)
     left = jnp.maximum(control.total_steps - control.from_step, 1).astype(jnp.float32)
     steps_a_share = left / jnp.maximum(1.0 - control.from_progress, 1e-6)
+    late = jnp.float32(1.0)
+    if beta is not None and tuning.frozen > 0.0:
+        since = jnp.maximum((progress - tuning.frozen) * steps_a_share, 0.0)
+        counted = [1.0 - jnp.power(jnp.float32(beta), steps + 1.0) for steps in (since, step)]
+        late = jnp.sqrt(counted[0] / jnp.maximum(counted[1], counted[0]))
     found: dict[int, Any] = {}
     for group in sorted(set(tuning.groups)):
         freed = tuning.freed_at(group)
         rate = jnp.float32(tuning.decay ** (tuning.new - group))
         if freed > 0.0:
-            since = jnp.maximum((progress - freed) * steps_a_share, 0.0)
-            if beta is not None:
-                rate = rate * jnp.sqrt(1.0 - jnp.power(jnp.float32(beta), since + 1.0))
-            rate = jnp.where(progress >= freed, rate, 0.0)
+            rate = jnp.where(progress >= freed, rate * late, 0.0)
         found[group] = rate
     nothing = jnp.float32(0.0)
     return [

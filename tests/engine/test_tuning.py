@@ -114,12 +114,19 @@ def test_everything_new_is_plain_training():
         np.testing.assert_allclose(one, other, atol=2e-6)
 
 
-def test_what_is_freed_begins_as_slowly_as_a_new_run():
-    # Without the correction the first steps would be up to 1 / sqrt(1 - beta) times too long.
+def test_what_was_frozen_begins_as_slowly_as_a_new_run():
+    # Adam divides by what it counts from the run's first step, and has seen one gradient of 11.
     given = rates(Tuning((0, 1), frozen=0.5), np.int32(10), CONTROL, 0.999)
-    np.testing.assert_allclose(float(given[0]), np.sqrt(1 - 0.999), rtol=1e-4)
+    np.testing.assert_allclose(float(given[0]), np.sqrt((1 - 0.999) / (1 - 0.999**11)), rtol=1e-4)
     assert float(rates(Tuning((0, 1), frozen=0.5), np.int32(9), CONTROL, 0.999)[0]) == 0.0
     assert float(given[1]) == 1.0
+
+
+def test_what_thaws_later_has_had_its_gradients_all_along():
+    tuning = Tuning((0, 1, 2), thawing=0.5)
+    for step, expected in ((0, [0, 1, 1]), (9, [0, 1, 1]), (10, [1, 1, 1])):
+        given = rates(tuning, np.int32(step), CONTROL, 0.999)
+        assert [float(each) for each in given] == expected
 
 
 def test_nothing_of_the_hold_is_left_on_the_model():
