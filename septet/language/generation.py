@@ -16,6 +16,7 @@ from septet.data.dataset import Dataset, Split
 from septet.engine.losses import Loss
 from septet.errors import ConfigError, DataError
 from septet.language import checkpoint_folder, hub_folder, perplexity
+from septet.language import inputs as text_inputs
 from septet.language.corpus_checks import read_dataset, texts_of
 from septet.language.documents import SUFFIXES, read_document, shown
 from septet.language.generation_options import (
@@ -331,14 +332,7 @@ class TextGeneration(Task):
 
     def inputs_from_arguments(self, arguments: Sequence[str]) -> list[Any]:
         """Prompts, or text files that hold one."""
-        return [
-            Path(word)
-            if len(word) < 4096
-            and os.path.splitext(word)[1].lower() in SUFFIXES
-            and os.path.exists(word)
-            else word
-            for word in arguments
-        ]
+        return text_inputs.inputs_from_arguments(arguments, frozenset(SUFFIXES))
 
 
 def _prepared(

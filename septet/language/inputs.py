@@ -87,21 +87,31 @@ def _text_column(table: Table) -> str:
     return found or table.columns[0]
 
 
-def inputs_from_arguments(arguments: Sequence[str]) -> list[Any]:
-    """Words of a command line as inputs: files where there is one of that name, texts otherwise."""
+def inputs_from_arguments(
+    arguments: Sequence[str], suffixes: frozenset[str] = frozenset(TABLES | SUFFIXES)
+) -> list[Any]:
+    """Words of a command line as inputs: files where there is one of that name, texts otherwise.
+
+    Args:
+        arguments: The words.
+        suffixes: Endings of the files that may be given.
+
+    Raises:
+        DataError: A word reads like a path, and no such file can be read.
+    """
     inputs: list[Any] = []
     for word in arguments:
         suffix = os.path.splitext(word)[1].lower()
         is_path = len(word) < 4096 and not any(char.isspace() for char in word)
         exists = is_path and os.path.exists(word)
-        if exists and suffix in TABLES | SUFFIXES:
+        if exists and suffix in suffixes:
             inputs.append(Path(word))
             continue
-        if is_path and ((exists and (suffix or os.sep in word)) or suffix in TABLES | SUFFIXES):
-            found = "no file of texts or a table" if exists else "not there"
+        if is_path and ((exists and (suffix or os.sep in word)) or suffix in suffixes):
+            found = "no file that can be read" if exists else "not there"
             raise DataError(
                 f"'{word[:200]}' is {found}. Expected a text, or a file that ends in "
-                f"{', '.join(sorted(TABLES | SUFFIXES))}. Mend the path; in a text of one word "
+                f"{', '.join(sorted(suffixes))}. Mend the path; in a text of one word "
                 "that looks like one, put a space after it."
             )
         inputs.append(word)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from septet import registry
 from septet.errors import DataError
 from septet.language.inputs import inputs_from_arguments
 
@@ -21,10 +22,18 @@ def test_what_only_looks_like_a_file_of_texts_is_refused(tmp_path, monkeypatch):
     Path("a.png").write_bytes(b"x")
     Path("folder").mkdir()
     for word in ("a.png", "./folder", str(tmp_path), "/dev/null"):
-        with pytest.raises(
-            DataError, match=r"is no file of texts or a table\. Expected a text, or"
-        ):
+        with pytest.raises(DataError, match=r"is no file that can be read\. Expected a text, or"):
             inputs_from_arguments([word])
     for word in ("b.txt", "nowhere/b.csv"):
         with pytest.raises(DataError, match="is not there"):
             inputs_from_arguments([word])
+
+
+def test_a_prompt_that_only_looks_like_a_file_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("x")
+    task = registry.task("text-generation")
+    words = ["a.txt", "Once upon a time", "", "nowhere.csv"]
+    assert task.inputs_from_arguments(words) == [Path("a.txt"), *words[1:]]
+    with pytest.raises(DataError, match=r"'nowhere.txt' is not there.* in \.md, \.text, \.txt\."):
+        task.inputs_from_arguments(["nowhere.txt"])
